@@ -1,0 +1,41 @@
+# Two commands on a fresh machine with Python 3.11 and make:  make demo   and   make test
+PYTHON ?= $(shell python3.11 -c 'print("python3.11")' 2>/dev/null || echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.eduq-setup
+EXAM := sample_data/2025-1-g9-final
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint type docs check
+
+help:  ## list the targets
+	@grep -E '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+
+setup: $(STAMP)  ## make the virtual environment .venv with eduq and its tools
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("eduq needs Python 3.11 or newer; this is " + sys.version.split()[0] + " (make PYTHON=...)") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+demo: setup  ## make the sample county's bulletin, in Chinese and in English, under demo_output/
+	$(BIN)/eduq analyze $(EXAM) --registers sample_data/registers --out demo_output/zh --lang zh
+	$(BIN)/eduq analyze $(EXAM) --registers sample_data/registers --out demo_output/en --lang en
+
+test: setup  ## run all tests
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: setup  ## check style and the direction of imports
+	$(BIN)/ruff check src tests docs
+	$(BIN)/ruff format --check src tests docs
+	$(BIN)/lint-imports
+
+type: setup  ## check types
+	$(BIN)/mypy
+
+docs: setup  ## write the generated pages of docs/reference
+	$(BIN)/python docs/generate.py
+
+check: lint type test  ## all of the above that can fail

@@ -1,0 +1,58 @@
+"""eduq: fair teaching-quality bulletins of a county, from score exports to documents.
+
+The names below load when they are first used; ``import eduq`` itself loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from eduq.disclosure import protect
+    from eduq.errors import EduqError
+    from eduq.estimates.levels import describe
+    from eduq.groups import check_comparability
+    from eduq.intake import ScoreTable, read_scores
+    from eduq.pipeline import analyze, render_bulletin
+    from eduq.synthetic import make_sample
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "EduqError": "eduq.errors",
+    "ScoreTable": "eduq.intake",
+    "analyze": "eduq.pipeline",
+    "check_comparability": "eduq.groups",
+    "describe": "eduq.estimates.levels",
+    "make_sample": "eduq.synthetic",
+    "protect": "eduq.disclosure",
+    "read_scores": "eduq.intake",
+    "render_bulletin": "eduq.pipeline",
+}
+
+__all__ = [
+    "EduqError",
+    "ScoreTable",
+    "__version__",
+    "analyze",
+    "check_comparability",
+    "describe",
+    "make_sample",
+    "protect",
+    "read_scores",
+    "render_bulletin",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(home), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,178 @@
+"""The bulletin context to Markdown and HTML, through the templates of this package."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from eduq.bulletins.charts import PALETTE
+from eduq.bulletins.formats import format_date, format_value, say
+from eduq.locale import Lang, text
+from eduq.resources import package_path
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["render_html", "render_markdown"]
+
+_NUMERALS = "零一二三四五六七八九十"
+_EMPHASIS = re.compile(r"\*\*(.+?)\*\*")
+_STAR = "\ue000"
+_MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]<>|#~$])")
+_LANG_TAGS = {"zh": "zh-CN", "en": "en"}
+
+
+def chinese_numeral(number: int) -> str:
+    """Return a whole number from 1 to 99 in Chinese.
+
+    Examples
+    --------
+    >>> chinese_numeral(12), chinese_numeral(20)
+    ('十二', '二十')
+    """
+    tens, ones = divmod(number, 10)
+    if tens == 0:
+        return _NUMERALS[ones]
+    return ("" if tens == 1 else _NUMERALS[tens]) + "十" + (_NUMERALS[ones] if ones else "")
+
+
+def section_number(number: list[int], lang: Lang) -> str:
+    """Return the number before a heading: 一、 and （一）, or 1 and 1.1."""
+    if lang == "en":
+        return ".".join(str(part) for part in number) + (". " if len(number) == 1 else " ")
+    return f"{chinese_numeral(number[0])}、" if len(number) == 1 else f"（{chinese_numeral(number[-1])}）"
+
+
+def escape_markdown(shown: str) -> str:
+    """Return text from data so that Markdown shows it as it is."""
+    return _MARKDOWN_SIGNS.sub(r"\\\1", " ".join(shown.split()))
+
+
+def _html_text(said: Any, lang: Lang) -> str:
+    plain = say(said, lang, lambda shown: shown.replace("*", _STAR))
+    return _EMPHASIS.sub(r"<strong>\1</strong>", html.escape(plain)).replace(_STAR, "*")
+
+
+def themed_svg(svg: str, name: str, alt: str) -> str:
+    """Return a figure for an HTML page: colours follow the page's, ids are its own, words replace it for a reader of speech."""
+    for role, colour in PALETTE.items():
+        svg = svg.replace(colour, f"var(--{role})")
+    svg = svg.replace("@", f"{name}-c")
+    return svg.replace("<svg ", f'<svg class="{name.rpartition("-")[2]}" role="img" aria-label="{html.escape(alt)}" ', 1)
+
+
+def capitalise(shown: str) -> str:
+    """Return a table head with a capital first letter, the rest as it is."""
+    return shown[:1].upper() + shown[1:]
+
+
+def css_string(shown: str) -> str:
+    """Return text as a CSS string."""
+    return '"' + re.sub(r'[\\"<\n]', lambda found: f"\\{ord(found[0]):x} ", shown) + '"'
+
+
+@cache
+def _environment(*, autoescape: bool) -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(package_path("bulletins", "templates")),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _cell(value: Any, kind: str, lang: Lang, said: Callable[[Any], str]) -> str:
+    if isinstance(value, Mapping) and "key" in value:
+        return said(value)
+    return said(format_value(value, kind, lang))
+
+
+def _split_cells(table: dict[str, Any], printer: Callable[[Any, str], str]) -> list[dict[str, Any]]:
+    """Return the rows of a table with printed cells and the classes that follow from their values."""
+    kinds = [column["kind"] for column in table["columns"]]
+    rows = []
+    for line in table["rows"]:
+        cells = []
+        for value, kind in zip(line["cells"], kinds, strict=True):
+            shape = f"judged-{value}" if kind == "judged" and isinstance(value, str) else ""
+            shape = "reason" if isinstance(value, Mapping) and "reason" in value else shape
+            cells.append({"text": printer(value, kind), "shape": shape})
+        rows.append({"cells": cells, "role": line["role"]})
+    return rows
+
+
+def render_html(context: dict[str, Any]) -> str:
+    """Return the bulletin as one HTML page that needs no script and no other file.
+
+    Parameters
+    ----------
+    context
+        What `eduq.bulletins.build_context` gives.
+    """
+    from markupsafe import Markup
+
+    lang: Lang = context["meta"]["lang"]
+
+    def said(value: Any) -> Markup:
+        return Markup(_html_text(value, lang))
+
+    def printer(value: Any, kind: str) -> Markup:
+        return Markup(_cell(value, kind, lang, said))
+
+    def drawing(figure: dict[str, Any], variant: str) -> Markup:
+        return Markup(themed_svg(figure[f"svg_{variant}"], f"{figure['id']}-{variant}", say(figure["alt"], lang)))
+
+    environment = _environment(autoescape=True)
+    style = environment.get_template("bulletin.css").render(
+        mark=Markup(css_string(say(context["meta"]["audience"], lang))), draft=Markup(css_string(text("bulletin.draft", lang)))
+    )
+    return environment.get_template("bulletin.html").render(
+        context,
+        lang_tag=_LANG_TAGS[lang],
+        style=Markup(style),
+        said=said,
+        head=lambda label: Markup(capitalise(said(label))),
+        drawing=drawing,
+        date=lambda value: format_date(value, lang),
+        rows_of=lambda table: _split_cells(table, printer),
+        word=lambda key, **params: text(f"bulletin.{key}", lang, **params),
+        number=lambda part: section_number(part, lang),
+    )
+
+
+def render_markdown(context: dict[str, Any]) -> str:
+    """Return the bulletin as Markdown; figures are given by their words and the table with their numbers.
+
+    Parameters
+    ----------
+    context
+        What `eduq.bulletins.build_context` gives.
+    """
+    lang: Lang = context["meta"]["lang"]
+
+    def said(value: Any) -> str:
+        return say(value, lang, escape_markdown)
+
+    def printer(value: Any, kind: str) -> str:
+        return _cell(value, kind, lang, said)
+
+    return (
+        _environment(autoescape=False)
+        .get_template("bulletin.md")
+        .render(
+            context,
+            said=said,
+            head=lambda label: capitalise(said(label)),
+            date=lambda value: format_date(value, lang),
+            rows_of=lambda table: _split_cells(table, printer),
+            word=lambda key, **params: text(f"bulletin.{key}", lang, **params),
+            number=lambda part: section_number(part, lang),
+        )
+    )

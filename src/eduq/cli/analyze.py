@@ -1,0 +1,54 @@
+"""``eduq analyze``: from score exports to a bulletin."""
+
+from __future__ import annotations
+
+import datetime as dt
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eduq.cli.options import LangOption, OutOption, OutputLang
+from eduq.locale import text
+
+__all__ = ["SummaryFormat", "analyze_command"]
+
+
+class SummaryFormat(str, Enum):
+    """How the summary is printed."""
+
+    table = "table"
+    json = "json"
+
+
+def analyze_command(
+    paths: Annotated[list[Path], typer.Argument(help=text("cli.help.paths"), show_default=False)],
+    exam: Annotated[Path | None, typer.Option("--exam", help=text("cli.help.exam"))] = None,
+    registers: Annotated[Path | None, typer.Option("--registers", help=text("cli.help.registers"))] = None,
+    out: OutOption = None,
+    settings: Annotated[Path | None, typer.Option("--settings", help=text("cli.help.settings"))] = None,
+    measures: Annotated[Path | None, typer.Option("--measures", help=text("cli.help.measures"))] = None,
+    by: Annotated[str | None, typer.Option("--by", help=text("cli.help.by"))] = None,
+    edition: Annotated[str, typer.Option("--edition", help=text("cli.help.edition"))] = "bureau",
+    rejects: Annotated[Path | None, typer.Option("--rejects", help=text("cli.help.rejects"))] = None,
+    with_values: Annotated[bool, typer.Option("--with-values", help=text("cli.help.with_values"))] = False,
+    summary: Annotated[SummaryFormat, typer.Option("--format", help=text("cli.help.format"))] = SummaryFormat.table,
+    lang: LangOption = OutputLang.zh,
+) -> None:
+    """Read, describe and write one exam."""
+    from eduq.cli.output import Display
+    from eduq.intake import write_rejects
+    from eduq.pipeline import analyze
+    from eduq.settings import read_settings
+
+    run = read_settings(settings)
+    if by is not None:
+        run = run.model_copy(update={"by": tuple(name.strip() for name in by.split(",") if name.strip())})
+    with Display(lang.value) as display:
+        found = analyze(paths, exam=exam, registers=registers, settings=run, measures=measures, edition=edition, progress=display.progress)
+        folder = out or Path("eduq_output") / str(found.publishable.exam.exam.id)
+        written = found.write(folder, lang=lang.value, now=dt.datetime.now(dt.UTC), progress=display.progress)
+        if rejects is not None:
+            written.append(write_rejects(found.scores, rejects, with_values=with_values))
+    display.show(found, written, as_json=summary is SummaryFormat.json)

@@ -1,0 +1,30 @@
+"""``eduq doctor``: what is installed and what is missing."""
+
+from __future__ import annotations
+
+import typer
+
+from eduq.cli.options import LangOption, OutputLang
+from eduq.locale import text
+
+__all__ = ["doctor_command"]
+
+
+def doctor_command(lang: LangOption = OutputLang.zh) -> None:
+    """Print versions, where resources are, and whether a Chinese font can be found."""
+    import shutil
+    import subprocess
+
+    from eduq.manifest import versions
+    from eduq.resources import package_path, sample_data_path
+
+    for name, version in versions().items():
+        typer.echo(f"{name} {version}")
+    typer.echo(text("cli.doctor.package", lang.value, path=package_path()))
+    typer.echo(text("cli.doctor.sample", lang.value, path=sample_data_path()))
+    if shutil.which("fc-list") is None:
+        typer.echo(text("cli.doctor.fonts_unknown", lang.value))
+        return
+    found = subprocess.run(["fc-list", ":lang=zh", "family"], capture_output=True, text=True, check=False).stdout.strip()
+    key = "fonts_found" if found else "fonts_missing"
+    typer.echo(text(f"cli.doctor.{key}", lang.value, n=len(set(found.splitlines()))))

@@ -1,0 +1,181 @@
+"""What a command prints: progress on stderr, the summary on stdout in the order of the bulletin."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from eduq.locale import Lang, has_text, text
+
+if TYPE_CHECKING:
+    from eduq.pipeline import Analysis
+
+__all__ = ["Display"]
+
+_AREA_COLUMNS = ("participation_rate", "mean_score", "sd", "excellent_rate", "pass_rate", "low_score_rate")
+_RATES = {"participation_rate", "excellent_rate", "pass_rate", "low_score_rate"}
+_BAR_CELLS = 31
+_MAX_SCHOOLS = 40
+
+
+class Display:
+    """Shows a command's progress while it runs and its summary after."""
+
+    def __init__(self, lang: Lang) -> None:
+        self.lang = lang
+        self._stderr = Console(stderr=True)
+        self._bars = Progress(TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn(), console=self._stderr, transient=True)
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> Display:
+        if self._stderr.is_terminal:
+            self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._stderr.is_terminal:
+            self._bars.stop()
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Draw how far a stage has come; nothing without a terminal."""
+        if not self._stderr.is_terminal:
+            return
+        key = f"cli.stage.{stage}"
+        label = text(key, self.lang) if has_text(key) else stage
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(label, total=total)
+        self._bars.update(self._tasks[stage], completed=done, total=total)
+
+    def show(self, found: Analysis, written: Sequence[Path], *, as_json: bool = False) -> None:
+        """Print the summary of an analysis and end with the paths written, one plain line each (in JSON: as ``written``)."""
+        if as_json:
+            print(json.dumps(_as_json(found) | {"written": [str(path) for path in written]}, ensure_ascii=False, indent=2))
+            return
+        console = Console(soft_wrap=False, highlight=False)
+        if not console.is_terminal:
+            console = Console(file=sys.stdout, width=110, highlight=False, color_system=None)
+        self._show_head(console, found)
+        console.print(self._area_table(found))
+        self._show_schools(console, found)
+        self._show_checks(console, found)
+        for path in written:
+            print(path)
+
+    def _say(self, key: str, **params: object) -> str:
+        return text(f"cli.summary.{key}", self.lang, **params)
+
+    def _show_head(self, console: Console, found: Analysis) -> None:
+        exam = found.publishable.exam.exam
+        console.print(Text(self._say("title", name=exam.name or exam.id), style="bold"))
+        inputs = found.publishable.inputs
+        console.print(self._say("rows", files=inputs.height, rows=int(inputs["rows"].sum()), used=int(inputs["used"].sum()), rejected=int(inputs["rejected"].sum())))
+        for line in found.publishable.rejected_counts.group_by("code").agg(pl.col("n").sum()).sort("code").iter_rows(named=True):
+            console.print(self._say("rejected", reason=text(f"reject.{line['code']}", self.lang), n=line["n"]))
+
+    def _paper_name(self, paper: str) -> str:
+        key = f"bulletin.subjects.{paper}"
+        return text(key, self.lang) if has_text(key) else paper
+
+    def _area_table(self, found: Analysis) -> Table:
+        measures = found.publishable.measures
+        table = Table(title=self._say("area"), box=None, header_style="bold", title_justify="left", pad_edge=False)
+        table.add_column(self._say("paper"))
+        table.add_column(self._say("present"), justify="right")
+        shown = [name for name in _AREA_COLUMNS if name in measures]
+        for name in shown:
+            table.add_column(measures[name]["name"][self.lang], justify="right")
+        groups = found.comparability.frame.filter(pl.col("deviation").is_null())["comparison_group"]
+        area = found.estimates.frame.filter((pl.col("unit_type") == "area") & pl.col("comparison_group").is_in(groups.implode()))
+        for (group,), rows in area.filter(pl.col("measure").is_in(shown)).group_by(["comparison_group"], maintain_order=True):
+            values = {row["measure"]: row for row in rows.iter_rows(named=True)}
+            first = rows.row(0, named=True)
+            several = area.filter(pl.col("paper") == first["paper"])["comparison_group"].n_unique() > 1
+            name = self._paper_name(first["paper"]) + (f" ({str(group).split('.', 2)[-1]})" if several else "")
+            cells = [_format(values.get(measure), measure) for measure in shown]
+            if any(cell != "—" for cell in cells[1:]):
+                table.add_row(name, f"{first['n_present']}/{first['n_expected']}", *cells)
+        return table
+
+    def _show_schools(self, console: Console, found: Analysis) -> None:
+        gaps = found.estimates.frame.filter((pl.col("unit_type") == "school") & (pl.col("measure") == "composite_z") & pl.col("estimate").is_not_null())
+        if gaps.height < 2:
+            return
+        above, below = int((gaps["ci_lower"] > 0).sum()), int((gaps["ci_upper"] < 0).sum())
+        console.print()
+        console.print(self._say("schools", n=gaps.height, above=above, below=below, rest=gaps.height - above - below))
+        if gaps.height > _MAX_SCHOOLS:
+            return
+        names = dict(found.publishable.units.filter(pl.col("unit_type") == "school").select("unit", "name").iter_rows())
+        low, high = min(float(gaps["ci_lower"].min()), 0.0), max(float(gaps["ci_upper"].max()), 0.0)  # type: ignore[arg-type]
+        table = Table(box=None, show_header=False, pad_edge=False)
+        for justify in ("left", "right", "right", "right", "left"):
+            table.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]
+        for row in gaps.sort("estimate", descending=True).iter_rows(named=True):
+            style = "cyan" if row["ci_lower"] > 0 else "yellow" if row["ci_upper"] < 0 else "dim"
+            sign = "▲" if row["ci_lower"] > 0 else "▼" if row["ci_upper"] < 0 else "·"
+            interval = f"{_signed(row['ci_lower'])} — {_signed(row['ci_upper'])}"
+            table.add_row(names.get(row["unit"], row["unit"]), str(row["n"]), f"{sign} {_signed(row['estimate'])}", interval, Text(_bar(row, low, high), style=style))
+        console.print(table)
+
+    def _show_checks(self, console: Console, found: Analysis) -> None:
+        notices = found.publishable.checks.filter(pl.col("level") != "info")
+        if notices.height == 0:
+            return
+        console.print()
+        console.print(Text(self._say("checks"), style="bold"))
+        for row in notices.head(20).iter_rows(named=True):
+            console.print(f"  - {describe_check(row, self.lang)}", soft_wrap=True)
+        if notices.height > 20:
+            console.print(f"  … {notices.height - 20}")
+
+
+def describe_check(row: dict[str, Any], lang: Lang) -> str:
+    """Return the sentence of one line of the checks."""
+    known = {name: "" if row[name] is None else row[name] for name in ("file", "sheet", "row", "column", "found", "n")}
+    return text(f"checks.{row['code']}", lang, **known)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def _format(row: dict[str, Any] | None, measure: str) -> str:
+    if row is None or row["estimate"] is None:
+        return "—"
+    return f"{100 * row['estimate']:.1f}%" if measure in _RATES else f"{row['estimate']:.1f}"
+
+
+def _bar(row: dict[str, Any], low: float, high: float) -> str:
+    """Draw an interval and its estimate on a line of fixed width, with the county at zero."""
+
+    def place(value: float) -> int:
+        return round((value - low) / (high - low) * (_BAR_CELLS - 1)) if high > low else 0
+
+    cells = [" "] * _BAR_CELLS
+    cells[place(0.0)] = "│"
+    for cell in range(place(row["ci_lower"]), place(row["ci_upper"]) + 1):
+        cells[cell] = "─"
+    cells[place(row["estimate"])] = "●"
+    return "".join(cells)
+
+
+def _as_json(found: Analysis) -> dict[str, Any]:
+    area = found.estimates.frame.filter(pl.col("unit_type") == "area")
+    return {
+        "exam": found.publishable.exam.model_dump(mode="json", by_alias=True),
+        "inputs": found.publishable.inputs.to_dicts(),
+        "rejected": found.publishable.rejected_counts.to_dicts(),
+        "checks": found.publishable.checks.to_dicts(),
+        "area": area.to_dicts(),
+        "provenance": found.publishable.provenance,
+    }

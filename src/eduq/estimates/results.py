@@ -1,0 +1,46 @@
+"""The frozen results that estimators return."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+__all__ = ["EstimateResult"]
+
+
+@dataclass(frozen=True)
+class EstimateResult:
+    """A table of estimates and the settings they were made with.
+
+    Attributes
+    ----------
+    frame
+        The estimates, one row per unit, paper and measure.
+    settings
+        What they depend on.
+    """
+
+    frame: pl.DataFrame
+    settings: dict[str, Any]
+
+    def summary(self) -> str:
+        """Return one line: rows, units, measures and how many numbers could not be given."""
+        missing = self.frame["estimate"].null_count()
+        units = self.frame.select("unit_type", "unit").n_unique()
+        return f"{self.frame.height} estimates of {units} units and {self.frame['measure'].n_unique()} measures, {missing} without a number"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(self.summary())}</p>{self.frame._repr_html_()}"
+
+    def write(self, path: str | os.PathLike[str]) -> Path:
+        """Write the frame as Parquet, whole or not at all, and return the path."""
+        target = Path(path)
+        part = target.with_name(f".{target.name}.part")
+        self.frame.write_parquet(part)
+        os.replace(part, target)
+        return target

@@ -1,0 +1,222 @@
+"""Cells of score columns: text to hundredths and status.
+
+The few different texts of a sheet are read one by one, strictly and exactly; the rows only look them up.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from eduq.intake.synonyms import vocabulary
+from eduq.tables import STATUS_TYPE, STATUSES
+
+__all__ = [
+    "ABOVE_MAX",
+    "BLANK",
+    "FINE",
+    "LEFT",
+    "NEGATIVE",
+    "NOT_NUMBER",
+    "OFF_HUNDREDTH",
+    "REJECT_CODES",
+    "SYMBOL",
+    "CellGrid",
+    "SymbolReader",
+    "TokenTable",
+    "read_cells",
+]
+
+FINE, BLANK, SYMBOL, LEFT, NOT_NUMBER, NEGATIVE, OFF_HUNDREDTH, ABOVE_MAX = range(8)
+"""What is the matter with a cell: nothing; blank or a symbol nobody has explained; the pupil has left; it is no usable score."""
+REJECT_CODES = {
+    LEFT: "left_school",
+    NOT_NUMBER: "score_not_a_number",
+    NEGATIVE: "score_negative",
+    OFF_HUNDREDTH: "score_off_step",
+    ABOVE_MAX: "score_above_max",
+}
+PRESENT = STATUSES.index("present")
+NO_STATUS = len(STATUSES)
+
+_NUMBER = re.compile(r"[+-]?(?:\d{1,6}(?:\.\d+)?|\.\d+)")
+_TAIL = re.compile(r"[，,;；（(\s]")
+_TOLERANCE = Decimal("1e-6")
+_FILLER = 999_00
+"""999 stands for something else in some files: it is asked about unless the paper's full mark reaches it."""
+_MARKS = {"absent": "absent", "exempt": "exempt", "not_chosen": "not_chosen", "void": "voided", "not_scanned": "not_scanned"}
+_DEFERRED = ("缓考",)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one text means: hundredths where it is a number, the index of its status, what is the matter."""
+
+    value: int | None
+    status: int
+    problem: int
+
+
+def _clean(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).strip().strip("'").lower()
+
+
+def _hundredths(text: str) -> tuple[int, bool] | None:
+    """Return a number in hundredths and whether it is exact (float noise of spreadsheets aside); None when it is none."""
+    if not _NUMBER.fullmatch(text):
+        return None
+    exact = Decimal(text) * 100
+    rounded = int(exact.to_integral_value())
+    return rounded, abs(exact - rounded) < _TOLERANCE
+
+
+class SymbolReader:
+    """Reads one text after another by exam.toml and the known words.
+
+    Parameters
+    ----------
+    symbols
+        ``[symbols]`` of exam.toml: cell text to status; wins over the known words.
+    """
+
+    def __init__(self, symbols: dict[str, str]) -> None:
+        self._stated = {_clean(text): STATUSES.index(status) for text, status in symbols.items()}
+        self._stated_numbers = {
+            found[0]: status for text, status in self._stated.items() if (found := _hundredths(text)) is not None and found[1]
+        }
+        words = vocabulary()
+        self._known: dict[str, int] = {}
+        for mark, status in _MARKS.items():
+            for word in words.words("marks", mark):
+                self._known[_clean(word)] = STATUSES.index(status)
+        for word in _DEFERRED:
+            self._known[word] = STATUSES.index("deferred")
+        self._left = {_clean(word) for word in words.words("marks", "left")}
+
+    def read(self, text: str) -> Cell:
+        """Return what a cell text means."""
+        plain = _clean(text)
+        if plain in self._stated:
+            return Cell(None, self._stated[plain], FINE)
+        if not plain:
+            return Cell(None, NO_STATUS, BLANK)
+        number = _hundredths(plain)
+        if number is not None:
+            return self._read_number(plain, *number)
+        head = _TAIL.split(plain, maxsplit=1)[0]
+        for word in (plain, head):
+            if word in self._known:
+                return Cell(None, self._known[word], FINE)
+            if word in self._left:
+                return Cell(None, NO_STATUS, LEFT)
+        if head in self._stated and not any(char.isdigit() for char in head):
+            return Cell(None, self._stated[head], FINE)
+        digits = any(char.isdigit() for char in plain)
+        return Cell(None, NO_STATUS, NOT_NUMBER if digits else SYMBOL)
+
+    def _read_number(self, plain: str, value: int, exact: bool) -> Cell:
+        if exact and value in self._stated_numbers:
+            return Cell(None, self._stated_numbers[value], FINE)
+        if value == -100 and exact:
+            return Cell(None, NO_STATUS, SYMBOL)
+        if value < 0:
+            return Cell(None, NO_STATUS, NEGATIVE)
+        return Cell(value, PRESENT, FINE) if exact else Cell(None, NO_STATUS, OFF_HUNDREDTH)
+
+
+@dataclass(frozen=True)
+class TokenTable:
+    """The different texts of a sheet's score columns; the last entry is the blank.
+
+    ``values`` holds -1 where a text is no score.
+    """
+
+    tokens: list[str]
+    values: npt.NDArray[np.int32]
+    statuses: npt.NDArray[np.uint8]
+    problems: npt.NDArray[np.uint8]
+
+    def problems_under(self, max_score: int | None, step: int | None) -> npt.NDArray[np.uint8]:
+        """Return what is the matter with each text in a paper of this full mark and score step (hundredths)."""
+        problems = self.problems.copy()
+        if step:
+            problems[(self.values > 0) & (self.values % step != 0)] = OFF_HUNDREDTH
+        if max_score is None or max_score < _FILLER:
+            problems[self.values == _FILLER] = SYMBOL
+        if max_score is not None:
+            problems[(self.values != _FILLER) & (self.values > max_score)] = ABOVE_MAX
+        return problems
+
+
+@dataclass(frozen=True)
+class CellGrid:
+    """The score columns of a sheet as indices into a table of texts."""
+
+    table: TokenTable
+    codes: dict[str, npt.NDArray[np.uint32]]
+    height: int
+
+    def blank(self, column: str) -> npt.NDArray[np.bool_]:
+        """Return which cells of a column are blank (as text, whatever exam.toml says of blanks)."""
+        return self._is_blank()[self.codes[column]]
+
+    def _is_blank(self) -> npt.NDArray[np.bool_]:
+        return np.array([not _clean(token) for token in self.table.tokens], dtype=bool)
+
+    def all_blank(self) -> npt.NDArray[np.bool_]:
+        """Return which rows are blank in all columns."""
+        blank = np.ones(self.height, dtype=bool)
+        empty = self._is_blank()
+        for codes in self.codes.values():
+            blank &= empty[codes]
+        return blank
+
+    def keep(self, rows: npt.NDArray[np.bool_]) -> CellGrid:
+        """Return the grid of some rows."""
+        if rows.all():
+            return self
+        return CellGrid(self.table, {name: codes[rows] for name, codes in self.codes.items()}, int(rows.sum()))
+
+
+def read_cells(body: pl.DataFrame, columns: list[str], reader: SymbolReader) -> CellGrid:
+    """Read the score columns of a sheet.
+
+    Parameters
+    ----------
+    body
+        Columns of text.
+    columns
+        Names of the score columns.
+    reader
+        Says what each different text means.
+    """
+    shared = pl.Categorical(pl.Categories.random())
+    coded = body.select(pl.col(columns).cast(shared))
+    met = [coded.get_column(name).unique() for name in columns]
+    different = pl.concat([pl.Series([], dtype=shared), *met]).unique().drop_nulls()
+    places = different.to_physical().to_list()
+    blank = max(places, default=-1) + 1
+    tokens = [""] * (blank + 1)
+    for place, token in zip(places, different.cast(pl.String).to_list(), strict=True):
+        tokens[place] = token
+    cells = [reader.read(token) for token in tokens]
+    table = TokenTable(
+        tokens,
+        np.array([-1 if cell.value is None else cell.value for cell in cells], dtype=np.int32),
+        np.array([cell.status for cell in cells], dtype=np.uint8),
+        np.array([cell.problem for cell in cells], dtype=np.uint8),
+    )
+    codes = {name: coded.get_column(name).to_physical().fill_null(blank).rechunk().to_numpy() for name in columns}
+    return CellGrid(table, codes, body.height)
+
+
+def status_series(name: str, indices: npt.NDArray[np.uint8]) -> pl.Series:
+    """Return a status column from indices into `eduq.tables.STATUSES`; other indices are null."""
+    lookup = pl.Series([*STATUSES, None], dtype=STATUS_TYPE)
+    return lookup.gather(pl.Series(indices, dtype=pl.UInt32)).alias(name)

@@ -1,0 +1,161 @@
+"""Find the header of a sheet: below title rows, one to three rows deep, with merged cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from eduq.intake.synonyms import Meaning, Vocabulary, normalise_header, vocabulary
+
+__all__ = ["HEAD_ROWS", "PART_JOINER", "Header", "HeaderColumn", "MergedRange", "find_header"]
+
+MergedRange = tuple[int, int, int, int]
+"""First row, first column, last row, last column, counted from 0 in the cells at hand."""
+
+MAX_DEPTH = 3
+HEAD_ROWS = 24
+"""Rows that are looked at: title rows, header rows and a few below."""
+PART_JOINER = "/"
+
+
+@dataclass(frozen=True)
+class HeaderColumn:
+    """One column of a header.
+
+    Attributes
+    ----------
+    position
+        Column, from 0.
+    written
+        The header as written; parts of a deeper header joined by ``/``.
+    meaning
+        What it stands for, None when not recognised.
+    full_mark
+        Full mark named in the header.
+    """
+
+    position: int
+    written: str
+    meaning: Meaning | None
+    full_mark: float | None
+
+
+@dataclass(frozen=True)
+class Header:
+    """Where a header stands and what its columns mean.
+
+    Attributes
+    ----------
+    first
+        Row of its first line, from 0.
+    depth
+        Number of its lines.
+    columns
+        Its columns, left to right.
+    titles
+        Texts standing above it.
+    hits
+        How many different things were understood.
+    """
+
+    first: int
+    depth: int
+    columns: tuple[HeaderColumn, ...]
+    titles: tuple[str, ...]
+    hits: int
+
+
+def _compose(parts: Sequence[str], words: Vocabulary) -> tuple[Meaning | None, float | None]:
+    """Give the meaning of the cells that stand over one column, top to bottom."""
+    marks = [mark for part in parts if (mark := normalise_header(part)[1]) is not None]
+    full_mark = marks[-1] if marks else None
+    if len(parts) == 1:
+        return words.recognise(parts[0]), full_mark
+    last, above = parts[-1], parts[:-1]
+    for part in reversed(above):
+        code = words.subject(part)
+        if code is not None:
+            found = words.combine(code, last)
+            return _scaled_total(found, part), full_mark
+    own = words.recognise(last)
+    if own is not None and own.kind == "score":
+        for part in reversed(above):
+            if words.metric(part) is not None:
+                return words.combine(own.key, part), full_mark
+    return own or words.recognise("".join(parts)), full_mark
+
+
+def _scaled_total(found: Meaning | None, part: str) -> Meaning | None:
+    """``总分(赋分)`` over ``得分`` is a scaled total."""
+    return replace(found, kind="scaled") if found is not None and found.kind == "score" and "赋分" in part else found
+
+
+def _fill(cells: Sequence[Sequence[str]], first: int, depth: int, merged: Sequence[MergedRange] | None) -> list[list[str]]:
+    """Give every header cell the text of the merged cell it lies in; without merged ranges fill metric columns from the left."""
+    width = max(len(row) for row in cells[first : first + depth])
+    rows = [[*row, *[""] * (width - len(row))] for row in cells[first : first + depth]]
+    inside = [area for area in merged or () if area[0] >= first and area[0] < first + depth]
+    for top, left, bottom, right in inside:
+        text = rows[top - first][left] if left < width else ""
+        for row in range(top - first, min(bottom - first, depth - 1) + 1):
+            for column in range(left, min(right, width - 1) + 1):
+                rows[row][column] = text
+    if inside or depth == 1:
+        return rows
+    words = vocabulary()
+    for upper, lower in pairwise(rows):
+        for column in range(1, width):
+            if not upper[column] and (words.metric(lower[column]) or lower is not rows[-1]):
+                upper[column] = upper[column - 1]
+    return rows
+
+
+def _build(
+    cells: Sequence[Sequence[str]], first: int, depth: int, merged: Sequence[MergedRange] | None, extra: set[str]
+) -> Header:
+    words = vocabulary()
+    rows = _fill(cells, first, depth, merged)
+    columns = []
+    for position in range(len(rows[0])):
+        parts: list[str] = []
+        for row in rows:
+            if row[position] and (not parts or parts[-1] != row[position]):
+                parts.append(row[position])
+        meaning, full_mark = _compose(parts, words) if parts else (None, None)
+        columns.append(HeaderColumn(position, PART_JOINER.join(" ".join(part.split()) for part in parts), meaning, full_mark))
+    titles = tuple(text for row in cells[:first] for text in dict.fromkeys(row) if text)
+    understood = {column.meaning for column in columns if column.meaning is not None}
+    named = {column.written for column in columns if column.meaning is None and normalise_header(column.written)[0] in extra}
+    return Header(first, depth, tuple(columns), titles, len(understood) + len(named))
+
+
+def find_header(
+    cells: Sequence[Sequence[str]], merged: Sequence[MergedRange] | None = None, known: Sequence[str] = ()
+) -> Header | None:
+    """Return the header of a sheet, or None when no row has two columns that are understood.
+
+    The header is the place and depth at which most columns are understood; of equals the shallower, then the upper.
+
+    Parameters
+    ----------
+    cells
+        The first rows as text, blank as ``""``.
+    merged
+        Merged ranges when they are known; asked for only when a deeper header is likely.
+    known
+        Further headers that are understood (those of exam.toml).
+    """
+    words = vocabulary()
+    extra = {normalise_header(header)[0] for header in known}
+    best: tuple[int, int, int] | None = None
+    found: Header | None = None
+    for first in range(min(len(cells), words.raw["normalise"]["header_scan_rows"] + 1)):
+        if not any(cells[first]):
+            continue
+        for depth in range(1, min(MAX_DEPTH, len(cells) - first) + 1):
+            header = _build(cells, first, depth, merged, extra)
+            rank = (header.hits, -depth, -first)
+            if header.hits >= words.raw["normalise"]["min_hits_for_header"] and (best is None or rank > best):
+                best, found = rank, header
+    return found

@@ -1,0 +1,83 @@
+"""One error for everything of a kind that only a person can answer, with the lines to add to exam.toml."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from eduq.errors import DataFileError
+from eduq.intake.columns import IGNORE, UnknownColumn
+from eduq.intake.parts import UnknownSymbol
+from eduq.intake.synonyms import vocabulary
+from eduq.locale import Lang, text
+from eduq.tables import STATUSES
+
+__all__ = ["ask_about_columns", "ask_about_symbols", "paper_name"]
+
+_SHOWN = 20
+_LONGEST = 24
+
+
+def paper_name(code: str, lang: Lang) -> str:
+    """Return the Chinese name of a paper's subject, or its code."""
+    return vocabulary().subject_names.get(code, code) if lang == "zh" else code
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(char if char.isprintable() else " " for char in escaped) + '"'
+
+
+def _shorten(lines: Sequence[str], lang: Lang) -> str:
+    shown = list(lines[:_SHOWN])
+    if len(lines) > _SHOWN:
+        shown.append(text("questions.more", lang, n=len(lines) - _SHOWN))
+    return "\n".join(shown)
+
+
+def ask_about_symbols(symbols: Sequence[UnknownSymbol]) -> DataFileError:
+    """Return the error that asks what cell texts mean: each with its count, papers and first place."""
+    grouped: dict[str, list[UnknownSymbol]] = {}
+    for symbol in symbols:
+        grouped.setdefault(symbol.symbol, []).append(symbol)
+    order = sorted(grouped, key=lambda symbol: (-sum(one.n for one in grouped[symbol]), symbol))
+
+    def lines(lang: Lang) -> str:
+        said = []
+        for symbol in order:
+            met = grouped[symbol]
+            papers = text("place.joiner", lang).join(dict.fromkeys(paper_name(one.paper, lang) for one in met))
+            shown = _quoted(symbol[:_LONGEST]) if symbol else text("questions.blank", lang)
+            n = sum(one.n for one in met)
+            said.append(text("questions.symbol", lang, symbol=shown, n=n, papers=papers, place=met[0].place.describe(lang)))
+        return _shorten(said, lang)
+
+    statuses = ", ".join(status for status in STATUSES if status != "present")
+    toml = [f'{_quoted(symbol)} = "?"   # {statuses}' for symbol in order[:_SHOWN]]
+    return _with_lists("unknown_symbols", lines, ["[symbols]", *toml], len(order))
+
+
+def ask_about_columns(columns: Sequence[UnknownColumn]) -> DataFileError:
+    """Return the error that asks what columns of numbers mean."""
+    unnamed = [column for column in columns if not column.written]
+    if unnamed:
+        return DataFileError("unnamed_column", unnamed[0].place, n=len(unnamed))
+    first = {column.written: column for column in reversed(columns)}
+    order = list(dict.fromkeys(column.written for column in columns))
+
+    def lines(lang: Lang) -> str:
+        said = []
+        for written in order:
+            column = first[written]
+            near = text("questions.nearest", lang, near=column.nearest[0]) if column.nearest else ""
+            said.append(text("questions.column", lang, place=column.place.describe(lang), near=near))
+        return _shorten(said, lang)
+
+    toml = []
+    for written in order[:_SHOWN]:
+        near = first[written].nearest
+        toml.append(f'{_quoted(written)} = "{near[1] if near else "?"}"   # math, chinese, … / {IGNORE}')
+    return _with_lists("unknown_column", lines, ["[columns]", *toml], len(order))
+
+
+def _with_lists(code: str, lines: Callable[[Lang], str], toml: Sequence[str], n: int) -> DataFileError:
+    return DataFileError(code, n=n, zh=lines("zh"), en=lines("en"), toml="\n".join(toml))

@@ -1,0 +1,195 @@
+"""Every input row ends in exactly one bin: used, or rejected with one reason code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from eduq.intake.cells import ABOVE_MAX, LEFT, NEGATIVE, NOT_NUMBER, OFF_HUNDREDTH, REJECT_CODES, SYMBOL, CellGrid
+from eduq.intake.columns import ColumnPlan, PlannedColumn
+from eduq.intake.synonyms import vocabulary
+from eduq.tables import REJECTED
+
+__all__ = ["RejectList", "RowBins", "bin_cells", "bin_structure", "is_blank"]
+
+@dataclass
+class RejectList:
+    """Rows that are not used, in the order found."""
+
+    frames: list[pl.DataFrame] = field(default_factory=list)
+
+    def add(
+        self,
+        file: str,
+        sheet: str | None,
+        rows: npt.NDArray[np.int64] | pl.Series,
+        code: str,
+        column: str | None = None,
+        values: Sequence[str | None] | None = None,
+    ) -> None:
+        """Add rows of one file, sheet and code."""
+        if not len(rows):
+            return
+        frame = pl.DataFrame({"row": pl.Series(rows, dtype=pl.Int64)}).with_columns(
+            pl.lit(file, pl.String).alias("file"),
+            pl.lit(sheet, pl.String).alias("sheet"),
+            pl.lit(column, pl.String).alias("column"),
+            pl.lit(code, pl.String).alias("code"),
+            pl.Series("value", values if values is not None else [None] * len(rows), dtype=pl.String),
+        )
+        self.frames.append(frame.select(list(REJECTED)))
+
+    def frame(self) -> pl.DataFrame:
+        """Return the rows as `eduq.tables.REJECTED`, by file, sheet and row."""
+        if not self.frames:
+            return pl.DataFrame(schema=REJECTED)
+        return pl.concat(self.frames).sort("file", "sheet", "row", "code", nulls_last=False)
+
+
+@dataclass
+class RowBins:
+    """The rows of one sheet on their way: numbers as a spreadsheet shows them, and which are still used."""
+
+    file: str
+    sheet: str | None
+    numbers: npt.NDArray[np.int64]
+    rejects: RejectList
+
+    def reject(
+        self, bad: npt.NDArray[np.bool_], code: str, column: str | None = None, values: Sequence[str | None] | None = None
+    ) -> None:
+        """Put rows into the bin of a code."""
+        self.rejects.add(self.file, self.sheet, self.numbers[bad], code, column, values)
+
+    def keep(self, good: npt.NDArray[np.bool_]) -> None:
+        """Go on with some of the rows."""
+        self.numbers = self.numbers[good]
+
+
+def is_blank(column: pl.Series) -> pl.Series:
+    """Return which cells of a text column without spaces at the ends are blank."""
+    return column.str.len_bytes().fill_null(0) == 0
+
+
+def _mask(column: pl.Series) -> npt.NDArray[np.bool_]:
+    return column.fill_null(False).to_numpy().astype(bool, copy=False)
+
+
+def bin_structure(
+    bins: RowBins, body: pl.DataFrame, texts: pl.DataFrame, plan: ColumnPlan, ids: Sequence[PlannedColumn], grid: CellGrid
+) -> npt.NDArray[np.bool_]:
+    """Reject what is no candidate's row: blank, repeated header, summary, note; and rows without any id.
+
+    Parameters
+    ----------
+    bins
+        Gets the rejected rows.
+    body, texts, plan
+        The rows, their text columns under our names, and the used columns.
+    ids
+        The columns that can name a candidate.
+    grid
+        The score columns.
+
+    Returns
+    -------
+    numpy.ndarray
+        Which rows go on.
+    """
+    no_id = np.ones(body.height, dtype=bool)
+    words = vocabulary().words("summary_rows", "first_cell_or_name")
+    for column in ids:
+        text = texts.get_column(column.key)
+        odd = is_blank(text) | text.is_in([column.written, column.written.split("/")[-1], *words])
+        no_id &= _mask(odd)
+    no_scores = grid.all_blank()
+    suspects = np.flatnonzero(no_id | no_scores)
+    good = np.ones(body.height, dtype=bool)
+    if not len(suspects):
+        return good
+    codes = _judge(body[suspects], plan, ids, no_scores[suspects])
+    for code in dict.fromkeys(code for code in codes if code):
+        bad = np.zeros(body.height, dtype=bool)
+        bad[suspects[[one == code for one in codes]]] = True
+        bins.reject(bad, code)
+        good &= ~bad
+    bins.keep(good)
+    return good
+
+
+def _judge(
+    rows: pl.DataFrame, plan: ColumnPlan, ids: Sequence[PlannedColumn], no_scores: npt.NDArray[np.bool_]
+) -> list[str | None]:
+    """Give the code of each suspicious row, None for a row that is a candidate's after all."""
+    words = set(vocabulary().words("summary_rows", "first_cell_or_name"))
+    prefixes = vocabulary().words("summary_rows", "footer_prefixes")
+    places = {name: place for place, name in enumerate(rows.columns)}
+    headers = {places[column.source]: column.written.split("/")[-1].strip() for column in plan.columns}
+    id_places = [places[column.source] for column in ids]
+    names = [places[column.source] for column in plan.columns if column.role == "field" and column.key in ("name", *_NAMING)]
+    others = [place for place in headers if place not in id_places and place not in names]
+    codes: list[str | None] = []
+    for row, blank_scores in zip(rows.iter_rows(), no_scores, strict=True):
+        cells = [(value or "").strip() for value in row]
+        filled = [cell for cell in cells if cell]
+        first = next(iter(filled), "")
+        id_cells = [cells[place] for place in id_places if cells[place]]
+        no_id = all(cell in words for cell in id_cells)
+        if not filled:
+            codes.append("blank_row")
+        elif sum(cells[place] == text for place, text in headers.items() if text) >= max(2, len(headers) // 2):
+            codes.append("repeated_header")
+        elif no_id and (first in words or any(cells[place] in words for place in names)):
+            codes.append("summary_row")
+        elif blank_scores and first.startswith(prefixes) and not any(cells[place] for place in others) and _alone(cells, first):
+            codes.append("note_row")
+        else:
+            codes.append(None if id_cells else "missing_id")
+    return codes
+
+
+_NAMING = ("school", "admin_class", "township")
+
+
+def _alone(cells: Sequence[str], first: str) -> bool:
+    """A note stands alone in its row, or is spread over a merged cell."""
+    return all(cell in ("", first) for cell in cells) or sum(bool(cell) for cell in cells) <= 2
+
+
+def bin_cells(
+    bins: RowBins, grid: CellGrid, columns: Sequence[PlannedColumn], problems: dict[str, npt.NDArray[np.uint8]]
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Reject rows of pupils who have left, then rows with a score that is none; the first column that has one gives the code.
+
+    Parameters
+    ----------
+    bins
+        Gets the rejected rows.
+    grid, columns
+        The score columns.
+    problems
+        Per column, what is the matter with each text (see `eduq.intake.cells`).
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Which rows go on; which belong to pupils who have left.
+    """
+    good = np.ones(grid.height, dtype=bool)
+    left = np.zeros(grid.height, dtype=bool)
+    for found in ((LEFT,), (NOT_NUMBER, NEGATIVE, OFF_HUNDREDTH, ABOVE_MAX)):
+        for column in columns:
+            codes = grid.codes[column.source]
+            cells = problems[column.source][codes]
+            for problem in found if (cells > SYMBOL).any() else ():
+                bad = (cells == problem) & good
+                if bad.any():
+                    bins.reject(bad, REJECT_CODES[problem], column.written, [grid.table.tokens[place] for place in codes[bad]])
+                    good &= ~bad
+                    left |= bad & (problem == LEFT)
+    bins.keep(good)
+    return good, left

@@ -1,0 +1,260 @@
+"""Joins the stages: files → score table → groups → counts → estimates → publishable → documents. Computes nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import eduq
+from eduq.disclosure import Publishable, protect
+from eduq.errors import NotAssessableError, UsageError
+from eduq.estimates.levels import estimate_levels, pass_cuts, unit_columns
+from eduq.estimates.measures import load_measures
+from eduq.estimates.results import EstimateResult
+from eduq.groups import Comparability
+from eduq.intake import ScoreTable, read_scores
+from eduq.intake.exam_file import ExamFile
+from eduq.locale import Lang
+from eduq.manifest import content_hash, versions
+from eduq.registers import apply_registers, read_registers
+from eduq.settings import RunSettings
+from eduq.summaries import summarise
+
+__all__ = ["Analysis", "analyze"]
+
+PathLike = str | os.PathLike[str]
+Progress = Callable[[str, int, int], None]
+RUN_RECORD = "run.json"
+
+
+@dataclass
+class _Clock:
+    """Seconds spent in each stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str, progress: Progress | None) -> Iterator[None]:
+        if progress is not None:
+            progress(name, 0, 1)
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 3)
+        if progress is not None:
+            progress(name, 1, 1)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """All results of one exam.
+
+    Attributes
+    ----------
+    scores
+        What intake read, with rejected rows and checks.
+    comparability
+        Comparison groups and reasons.
+    estimates
+        Level measures of every unit (`eduq.tables.EstimateTable`).
+    publishable
+        What the edition may show.
+    timings
+        Seconds by stage.
+    """
+
+    scores: ScoreTable
+    comparability: Comparability
+    estimates: EstimateResult
+    publishable: Publishable
+    timings: dict[str, float]
+
+    def summary(self) -> str:
+        """Return one line: rows used, rows not used, estimates."""
+        used, rejected = self.scores.frame.height, self.scores.rejected.height
+        return f"{self.publishable.exam.exam.id}: {used} rows used, {rejected} not used; {self.estimates.summary()}"
+
+    def _repr_html_(self) -> str:
+        return self.estimates._repr_html_()
+
+    def write(self, folder: PathLike, *, lang: Lang = "zh", now: dt.datetime | None = None, progress: Progress | None = None) -> list[Path]:
+        """Write the run's folder, whole or not at all.
+
+        Parameters
+        ----------
+        folder
+            Replaced when an earlier run wrote it; refused when it holds anything else.
+        lang
+            Language of the bulletin and workbook.
+        now
+            Time to put into run.json; left out when None.
+        progress
+            Called with stage, done, total.
+
+        Returns
+        -------
+        list of Path
+            What was written: bulletin.md, bulletin.html, tables.xlsx, results/*.parquet, run.json.
+
+        Raises
+        ------
+        UsageError
+            ``output_not_ours``: the folder holds files of others.
+        """
+        target = Path(folder)
+        if target.exists() and not (target.is_dir() and (not any(target.iterdir()) or (target / RUN_RECORD).is_file())):
+            raise UsageError("output_not_ours", folder=str(target))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
+            part = Path(scratch) / "new"
+            part.mkdir()
+            written = _write_documents(self, part, lang, now, progress)
+            if target.exists():
+                os.replace(target, Path(scratch) / "old")
+            os.replace(part, target)
+        return [target / path.relative_to(part) for path in written]
+
+
+def _write_documents(analysis: Analysis, folder: Path, lang: Lang, now: dt.datetime | None, progress: Progress | None) -> list[Path]:
+    from eduq.bulletins.context import build_context
+    from eduq.bulletins.render import render_html, render_markdown
+    from eduq.bulletins.workbook import write_workbook
+
+    clock = _Clock(dict(analysis.timings))
+    paths = [folder / name for name in ("bulletin.html", "bulletin.md", "tables.xlsx")]
+    with clock.stage("bulletin", progress):
+        context = build_context(analysis.publishable, lang)
+        paths[0].write_text(render_html(context), encoding="utf-8")
+        paths[1].write_text(render_markdown(context), encoding="utf-8")
+    with clock.stage("workbook", progress):
+        write_workbook(analysis.publishable, lang, paths[2])
+    with clock.stage("results", progress):
+        results = folder / "results"
+        results.mkdir()
+        tables = {"estimates": analysis.estimates.frame, "comparability": analysis.comparability.frame, "data_quality": analysis.scores.checks}
+        for name, frame in tables.items():
+            frame.write_parquet(results / f"{name}.parquet")
+            paths.append(results / f"{name}.parquet")
+    record = folder / RUN_RECORD
+    record.write_text(json.dumps(_run_record(analysis, lang, now, clock.seconds), ensure_ascii=False, indent=2, default=str) + "\n", encoding="utf-8")
+    return [*paths, record]
+
+
+def _run_record(analysis: Analysis, lang: Lang, now: dt.datetime | None, seconds: dict[str, float]) -> dict[str, Any]:
+    published = analysis.publishable
+    return {
+        "schema": 1,
+        "product": "analysis",
+        "edition": published.edition,
+        "lang": lang,
+        "finished": None if now is None else now.isoformat(timespec="seconds"),
+        "inputs": published.inputs.to_dicts(),
+        "rejected": published.rejected_counts.to_dicts(),
+        "exam": published.exam.model_dump(mode="json", by_alias=True),
+        "settings": published.settings.model_dump(mode="json"),
+        "measures": {name: definition["version"] for name, definition in published.measures.items()},
+        "provenance": published.provenance,
+        "versions": versions(),
+        "counts": {
+            "candidates": analysis.scores.frame.height,
+            "schools": analysis.scores.schools.height,
+            "comparison_groups": analysis.comparability.frame.height,
+            "estimates": analysis.estimates.frame.height,
+        },
+        "seconds": seconds,
+    }
+
+
+def analyze(
+    paths: PathLike | Iterable[PathLike],
+    *,
+    exam: PathLike | ExamFile | None = None,
+    registers: PathLike | None = None,
+    settings: RunSettings | None = None,
+    measures: PathLike | None = None,
+    edition: str = "bureau",
+    progress: Progress | None = None,
+) -> Analysis:
+    """Read an exam's files and give every level measure of every unit: the main job.
+
+    Parameters
+    ----------
+    paths
+        Score files, or a folder of them.
+    exam
+        exam.toml, or what it says; found beside the files when left out.
+    registers
+        Folder of registers; without it the schools are those of the files.
+    settings
+        Run settings; defaults when left out.
+    measures
+        TOML file of local measures.
+    edition
+        Audience; ``bureau``.
+    progress
+        Called with stage, done, total.
+
+    Returns
+    -------
+    Analysis
+        ``.estimates.frame`` holds the numbers, ``.write(folder)`` writes bulletin, workbook and results.
+
+    Raises
+    ------
+    EduqError
+        A file, setting or register was not understood; ``.code``, ``.place`` and ``.hint`` say where and what to do.
+
+    Examples
+    --------
+    >>> import eduq as eq
+    >>> from eduq.resources import sample_data_path
+    >>> sample = sample_data_path()
+    >>> found = eq.analyze(sample / "2025-1-g9-final", registers=sample / "registers")
+    >>> found.estimates.frame.filter(unit_type="area", paper="math", measure="pass_rate").height
+    2
+    """
+    clock = _Clock()
+    run = settings or RunSettings()
+    definitions = load_measures(None if measures is None else Path(measures), run.measures)
+    with clock.stage("intake", progress):
+        scores = read_scores(paths, exam=exam, progress=progress)
+    if scores.frame.height == 0:
+        raise NotAssessableError("no_rows_used", n=scores.rejected.height)
+    teachers = None
+    if registers is not None:
+        with clock.stage("registers", progress):
+            known = read_registers(Path(registers))
+            scores = apply_registers(scores, known)
+            teachers = known.teachers_of(scores.exam.exam.school_year, scores.exam.exam.term)
+    by = unit_columns(run.by, scores.frame.columns)
+    if "teacher" in run.by and teachers is None:
+        raise UsageError("teachers_missing")
+    with clock.stage("summaries", progress):
+        summary = summarise(scores, by=by, settings=run, pass_cuts=pass_cuts(scores.exam, definitions))
+    with clock.stage("estimates", progress):
+        frame = estimate_levels(summary, scores, by=run.by, settings=run, measures=definitions, teachers=teachers)
+    described = {name: measure.model_dump(mode="json") for name, measure in definitions.items()}
+    provenance = {
+        "version": eduq.__version__,
+        "inputs": content_hash(scores.inputs.select("file", "sha256").to_dicts()),
+        "settings": content_hash({"run": run.model_dump(mode="json"), "exam": scores.exam.model_dump(mode="json", by_alias=True)}),
+        "measures": content_hash(described),
+    }
+    with clock.stage("disclosure", progress):
+        publishable = protect(
+            frame, edition=edition, scores=scores, summary=summary, settings=run, measures=definitions, provenance=provenance, teachers=teachers
+        )
+    return Analysis(
+        scores=scores,
+        comparability=summary.comparability,
+        estimates=EstimateResult(frame=frame, settings=provenance),
+        publishable=publishable,
+        timings=clock.seconds,
+    )

@@ -1,0 +1,153 @@
+"""Run settings and their defaults, and how a TOML file becomes checked settings.
+
+Everything here can be set in a TOML file given to ``--settings``; an unknown key stops the run.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from eduq.errors import Place, SettingsError
+from eduq.locale import Lang, has_text, text
+
+__all__ = [
+    "EDITIONS",
+    "UNIT_TYPES",
+    "AbsencePolicy",
+    "Edition",
+    "RunSettings",
+    "StrictModel",
+    "explain_validation",
+    "read_settings",
+    "validate_toml",
+]
+
+AbsencePolicy = Literal["exclude", "zero", "rate-only", "penalty"]
+Edition = Literal["bureau", "government", "school", "teacher", "student", "public"]
+EDITIONS: tuple[Edition, ...] = ("bureau", "government", "school", "teacher", "student", "public")
+UNIT_TYPES = ("area", "township", "cluster", "area_type", "school", "class", "teacher", "sex")
+"""Units that results can be given for; beside them every subgroup column ``sub_<name>``."""
+
+
+class StrictModel(BaseModel):
+    """A settings model that refuses unknown keys and cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RunSettings(StrictModel):
+    """Settings of one run.
+
+    Attributes
+    ----------
+    conf_level
+        Level of every interval.
+    sd_divisor
+        ``population`` (N) or ``sample`` (N - 1) for the printed SD and CV; standardised gaps always use N.
+    pooled_mean_below
+        Below this n a mean takes the pooled SD of its comparison group.
+    pooled_gap_below
+        The same for standardised gaps.
+    participation_warning
+        Participation below this is marked.
+    uncertain_scale_below
+        A comparison group of fewer candidates gets the remark that its SD is uncertain.
+    zero_heap_share
+        Share of zeros in one school and paper from which they are reported.
+    core_papers
+        Papers a candidate must have to get a composite.
+    composite_min_weight
+        Share of the papers' weight a candidate must have to get a composite.
+    band_width
+        Width of score bands, in marks; bands are [a, b), the last one closed.
+    by
+        Unit types to describe.
+    measures
+        Ids of the measures to compute; empty for all that are not regional variants.
+    bulletin_rows
+        Tables with more rows are cut in the bulletin (never in results/ or tables.xlsx).
+    issuer, recipients, document_no
+        Printed on the bulletin.
+    """
+
+    conf_level: float = Field(0.95, gt=0.5, lt=1)
+    sd_divisor: Literal["population", "sample"] = "population"
+    pooled_mean_below: int = Field(10, ge=2)
+    pooled_gap_below: int = Field(30, ge=2)
+    participation_warning: float = Field(0.95, ge=0, le=1)
+    uncertain_scale_below: int = Field(200, ge=0)
+    zero_heap_share: float = Field(0.05, gt=0, le=1)
+    core_papers: tuple[str, ...] = ()
+    composite_min_weight: float = Field(0.5, gt=0, le=1)
+    band_width: int = Field(10, ge=1)
+    by: tuple[str, ...] = ("area", "township", "cluster", "area_type", "school", "sex")
+    measures: tuple[str, ...] = ()
+    bulletin_rows: int = Field(60, ge=5)
+    issuer: str = ""
+    recipients: tuple[str, ...] = ()
+    document_no: str = ""
+
+
+Model = TypeVar("Model", bound=StrictModel)
+
+
+def explain_validation(error: ValidationError, lang: Lang) -> str:
+    """Return every complaint of a settings model as one line with its path."""
+    lines = []
+    for item in error.errors():
+        where = ".".join(str(part) for part in item["loc"])
+        key = f"settings_errors.{item['type']}"
+        context = {name: value for name, value in item.get("ctx", {}).items()}
+        said = text(key, lang, **context) if has_text(key) else text("settings_errors.other", lang)
+        lines.append(text("settings_errors.line", lang, key=where, said=said))
+    return "\n".join(lines)
+
+
+def validate_toml(path: Path, model: type[Model]) -> Model:
+    """Read a TOML file and check it against a settings model.
+
+    Parameters
+    ----------
+    path
+        The file, UTF-8 with or without a byte order mark.
+    model
+        The model it must satisfy.
+
+    Raises
+    ------
+    SettingsError
+        ``settings_missing`` (no such file), ``settings_syntax`` (not TOML; names the line),
+        ``settings_invalid`` (lists every key that is unknown or has a wrong value).
+    """
+    place = Place(file=path.name)
+    try:
+        content = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise SettingsError("settings_missing", place, path=path.name) from None
+    except UnicodeDecodeError:
+        raise SettingsError("settings_encoding", place) from None
+    try:
+        raw = tomllib.loads(content)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError("settings_syntax", place, said=str(error)) from None
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise SettingsError(
+            "settings_invalid", place, n=error.error_count(), zh=explain_validation(error, "zh"), en=explain_validation(error, "en")
+        ) from None
+
+
+def read_settings(path: Path | None) -> RunSettings:
+    """Return the run settings of a file, or the defaults when there is none.
+
+    Raises
+    ------
+    SettingsError
+        See `validate_toml`.
+    """
+    return RunSettings() if path is None else validate_toml(Path(path), RunSettings)

@@ -1,0 +1,7 @@
+"""Seeded invented counties: sample data, test data and benchmark data from one generator."""
+
+from __future__ import annotations
+
+from eduq.synthetic.samples import Sample, SampleExam, make_sample, write_benchmark
+
+__all__ = ["Sample", "SampleExam", "make_sample", "write_benchmark"]

@@ -1,0 +1,146 @@
+"""Columns of every frame that crosses a stage.
+
+Each schema is a dataframely class: ``Schema.validate(frame)`` raises when a stage hands on something else.
+"""
+
+from __future__ import annotations
+
+import dataframely as dy
+import polars as pl
+
+__all__ = [
+    "CHECKS",
+    "COMPARABILITY",
+    "ESTIMATE_COLUMNS",
+    "INPUTS",
+    "NOT_EXPECTED",
+    "REJECTED",
+    "SCORE_COLUMNS",
+    "STATUSES",
+    "STATUS_TYPE",
+    "SUBGROUP_PREFIX",
+    "EstimateTable",
+    "status_column",
+]
+
+STATUSES = ("present", "absent", "deferred", "exempt", "not_chosen", "voided", "not_scanned")
+"""What can be true of a candidate and a paper. Null: the exam has no such paper for the row."""
+STATUS_TYPE = pl.Enum(STATUSES)
+NOT_EXPECTED = ("exempt", "not_chosen")
+"""Statuses that n_expected leaves out."""
+
+SUBGROUP_PREFIX = "sub_"
+
+SCORE_COLUMNS: dict[str, pl.DataType] = {
+    "exam_id": pl.String(),
+    "candidate_id": pl.String(),
+    "person_id": pl.String(),
+    "school_id": pl.String(),
+    "class_id": pl.String(),
+    "year_group": pl.String(),
+    "track": pl.String(),
+    "combination": pl.String(),
+    "sex": pl.String(),
+    "source_file": pl.String(),
+    "source_sheet": pl.String(),
+    "row_no": pl.Int64(),
+}
+"""Columns of every ScoreTable; beside them ``sub_<name>`` and, per paper code, ``<code>`` (Int32, hundredths, null unless
+present), ``<code>_status`` (STATUS_TYPE) and where they exist ``<code>_scaled`` (Int32) and ``<code>_class`` (String)."""
+
+REJECTED: dict[str, pl.DataType] = {
+    "file": pl.String(),
+    "sheet": pl.String(),
+    "row": pl.Int64(),
+    "column": pl.String(),
+    "code": pl.String(),
+    "value": pl.String(),
+}
+"""One line per row that was not used. ``value`` is written out only when a person asks for it."""
+
+CHECKS: dict[str, pl.DataType] = {
+    "code": pl.String(),
+    "level": pl.Enum(("info", "notice", "warning")),
+    "file": pl.String(),
+    "sheet": pl.String(),
+    "row": pl.Int64(),
+    "column": pl.String(),
+    "found": pl.String(),
+    "n": pl.Int64(),
+}
+"""What was recognised, dropped knowingly, assumed or looks odd. The sentence is ``checks.<code>`` of the wording files,
+with placeholders file, sheet, row, column, found, n. ``found`` is a header, symbol or setting; never a pupil's value."""
+
+INPUTS: dict[str, pl.DataType] = {
+    "file": pl.String(),
+    "sha256": pl.String(),
+    "bytes": pl.Int64(),
+    "encoding": pl.String(),
+    "rows": pl.Int64(),
+    "used": pl.Int64(),
+    "rejected": pl.Int64(),
+}
+"""One line per file; rows (below the header) = used + rejected."""
+
+COMPARABILITY: dict[str, pl.DataType] = {
+    "comparison_group": pl.String(),
+    "exam_id": pl.String(),
+    "paper": pl.String(),
+    "subject": pl.String(),
+    "year_group": pl.String(),
+    "track": pl.String(),
+    "deviation": pl.String(),
+    "marking": pl.String(),
+    "sitting": pl.String(),
+    "n_schools": pl.Int64(),
+    "n_expected": pl.Int64(),
+    "n_present": pl.Int64(),
+    "comparable": pl.Boolean(),
+    "reason": pl.String(),
+}
+"""One line per comparison group; ``reason`` is null where schools may be compared (wording: ``reasons.<reason>``)."""
+
+
+class EstimateTable(dy.Schema):
+    """One number with its uncertainty per unit, paper and measure. Rates are 0-1; a null estimate has a ``reason``."""
+
+    unit_type = dy.String(nullable=False)
+    unit = dy.String(nullable=False)
+    exam_id = dy.String(nullable=False)
+    comparison_group = dy.String(nullable=False)
+    subject = dy.String(nullable=False)
+    paper = dy.String(nullable=False)
+    measure = dy.String(nullable=False)
+    n_expected = dy.Int64(nullable=False)
+    n_present = dy.Int64(nullable=False)
+    n = dy.Int64(nullable=False)
+    estimate = dy.Float64(nullable=True)
+    std_error = dy.Float64(nullable=True)
+    ci_lower = dy.Float64(nullable=True)
+    ci_upper = dy.Float64(nullable=True)
+    conf_level = dy.Float64(nullable=True)
+    method = dy.String(nullable=True)
+    reason = dy.String(nullable=True)
+
+    @dy.rule()
+    def number_or_reason(cls) -> pl.Expr:
+        """A number, or the reason why there is none; never both, never neither."""
+        return pl.col("estimate").is_null() ^ pl.col("reason").is_null()
+
+    @dy.rule()
+    def bounds_in_order(cls) -> pl.Expr:
+        """An interval has its bounds in order."""
+        return pl.col("ci_lower").is_null() | (pl.col("ci_lower") <= pl.col("ci_upper"))
+
+    @dy.rule()
+    def n_not_above_expected(cls) -> pl.Expr:
+        """The denominator is never larger than the number expected."""
+        return pl.col("n") <= pl.col("n_expected")
+
+
+ESTIMATE_COLUMNS: dict[str, pl.DataType] = dict(EstimateTable.create_empty().schema)
+
+
+def status_column(paper: str) -> str:
+    """Return the name of a paper's status column."""
+    return f"{paper}_status"

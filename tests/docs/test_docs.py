@@ -1,0 +1,145 @@
+"""Documents hold what they say: generated pages are current, links lead somewhere, commands exist."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import eduq
+from eduq.resources import sample_data_path
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "README.zh.md", ROOT / "sample_data" / "README.md", *sorted(DOCS.rglob("*.md"))]
+
+
+@pytest.fixture(scope="module")
+def generator() -> dict[str, object]:
+    return runpy.run_path(str(DOCS / "generate.py"))
+
+
+def test_generated_pages_are_current(generator: dict[str, object]) -> None:
+    pages = generator["pages"]
+    assert callable(pages)
+    made = pages()
+    assert made
+    for name, content in made.items():
+        assert (DOCS / name).read_text(encoding="utf-8") == content, f"{name} is not current: run `make docs`"
+    assert {path.name for path in (DOCS / "reference").glob("*.md")} == {Path(name).name for name in made}
+
+
+def test_descriptions_name_existing_keys_only(generator: dict[str, object]) -> None:
+    from eduq.intake.exam_file import ExamFile
+    from eduq.settings import RunSettings
+
+    said = tomllib.loads((DOCS / "wording.toml").read_text(encoding="utf-8"))
+    fields = generator["fields"]
+    assert callable(fields)
+    assert set(said["settings"]) == {key for key, _ in fields(RunSettings)}
+    assert set(said["exam"]) == {key for key, _ in fields(ExamFile)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    content = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)]+)\)", content):
+        path, _, anchor = target.partition("#")
+        assert not path.startswith("http"), target
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {heading.lower().replace(" ", "-") for heading in headings}, target
+
+
+def help_of(command: str, cwd: Path) -> str:
+    """The help page of a command, wide enough that no option is cut."""
+    code = "import sys; sys.argv[0] = 'eduq'; from eduq.cli import main; main()"
+    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, command, "--help"], capture_output=True, text=True, cwd=cwd, env=environment, check=False
+    )
+    assert done.returncode == 0, command
+    return done.stdout
+
+
+def commands(page: Path) -> set[str]:
+    """Commands a page tells the reader to run."""
+    return set(re.findall(r"^eduq ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def test_commands_in_documents_exist(tmp_path: Path) -> None:
+    told = set().union(*(commands(page) for page in PAGES))
+    assert "analyze" in told
+    code = "import sys; sys.argv[0] = 'eduq'; from eduq.cli import main; main()"
+    for name in sorted(told):
+        done = subprocess.run(
+            [sys.executable, "-c", code, name, "--help"], capture_output=True, text=True, cwd=tmp_path, check=False
+        )
+        assert done.returncode == 0, name
+
+
+def options(page: Path) -> set[str]:
+    """Long options on the command lines of a page."""
+    lines = re.findall(r"^(?:eduq|.*`eduq) .*$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {option for line in lines for option in re.findall(r"(?<!\S)--[a-z-]+", line)}
+
+
+def test_options_in_documents_exist(tmp_path: Path) -> None:
+    told = set().union(*(options(page) for page in PAGES)) - {"--help"}
+    shown = help_of("analyze", tmp_path) + help_of("sample", tmp_path)
+    assert told
+    assert {option for option in told if option not in shown} == set()
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh.md"])
+def test_python_example_of_the_readme_runs(
+    page: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.chdir(sample_data_path().parent)
+    namespace: dict[str, object] = {}
+    exec(block, namespace)
+    assert capsys.readouterr().out
+    levels = namespace["levels"]
+    assert levels.frame.height > 0  # type: ignore[attr-defined]
+
+
+def test_examples_of_toml_are_understood(tmp_path: Path) -> None:
+    from eduq.estimates.measures import load_measures
+    from eduq.intake.exam_file import ExamFile
+    from eduq.settings import RunSettings, validate_toml
+
+    def write(page: str, number: int) -> Path:
+        block = re.findall(r"```toml\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)[number]
+        path = tmp_path / f"{Path(page).stem}{number}.toml"
+        path.write_text(block, encoding="utf-8")
+        return path
+
+    assert validate_toml(write("how-to/exam-toml.md", 0), ExamFile).exam.id == "2025-1-g9-final"
+    local = write("how-to/local-measures.md", 0)
+    run = validate_toml(write("how-to/local-measures.md", 1), RunSettings)
+    chosen = load_measures(local, run.measures)
+    assert "near_pass_rate" in chosen
+    assert chosen["near_pass_rate"].score_range(10_000) == (5_000, 6_000)
+    assert set(chosen) == set(run.measures)
+
+
+def test_versions_agree() -> None:
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"version: {eduq.__version__}\n" in citation
+    assert f"## {eduq.__version__} " in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_both_readmes_tell_the_same() -> None:
+    one, other = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh.md"))
+    assert one.count("\n## ") == other.count("\n## ")
+    assert re.findall(r"^\| (\d+) \|", one, re.MULTILINE) == re.findall(r"^\| (\d+) \|", other, re.MULTILINE)
+    assert re.findall(r"^eduq .*$", one, re.MULTILINE) == re.findall(r"^eduq .*$", other, re.MULTILINE)
