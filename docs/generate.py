@@ -22,6 +22,7 @@ from eduq import errors, tables
 from eduq.estimates.measures import load_measures
 from eduq.intake.cells import LEFT, SymbolReader
 from eduq.intake.exam_file import ExamFile
+from eduq.intake.files import DATA_SUFFIXES
 from eduq.locale import LANGUAGES, text
 from eduq.resources import package_path, read_toml
 from eduq.settings import RunSettings
@@ -57,13 +58,25 @@ def raised_by() -> dict[str, str]:
     """Return the class that raises each error code, read from the source."""
     classes = {name for name, item in inspect.getmembers(errors, inspect.isclass) if issubclass(item, errors.EduqError)}
     found: dict[str, str] = {}
+    by_file: dict[str, str] = {}
     for path in sorted(package_path().rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-                name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-                if name in classes and isinstance(node.args[0].value, str):
-                    found[node.args[0].value] = name
-    return found
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        raised: set[str] = set()
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            if name in classes:
+                raised.add(name)
+                found |= dict.fromkeys(_strings(node.args[0]), name)
+        if len(raised) == 1:
+            by_file |= dict.fromkeys(_strings(tree), raised.pop())
+    return by_file | found
+
+
+def _strings(tree: ast.AST) -> Iterator[str]:
+    """Walk the string constants of a piece of source."""
+    return (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 def errors_page() -> str:
@@ -137,7 +150,12 @@ def measures_page() -> str:
         "同名异义 homonyms",
         "默认 default",
     )
-    return page("指标", "Measures", table(head, rows))
+    lead = (
+        "本地指标的写法见[增加本地指标](../how-to/local-measures.md)，区间的算法见[指标的区间](../explanation/intervals.md)。 "
+        "How to add your own: [local measures](../how-to/local-measures.md); formulas of the intervals: "
+        "[intervals](../explanation/intervals.md).\n"
+    )
+    return page("指标", "Measures", lead, table(head, rows))
 
 
 def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
@@ -253,34 +271,44 @@ def _statuses() -> Iterator[tuple[str, str, str]]:
         yield f"`{status}`", text(f"status.{status}", "zh"), text(f"status.{status}", "en")
 
 
-def headers_page() -> str:
-    """Return the page of known headers."""
+def files_page() -> str:
+    """Return the page of files, headers and words that are known."""
     known = read_toml("intake", "header_synonyms.toml")
     titles = {
         "fields": ("字段", "Fields"),
         "subjects": ("科目", "Subjects"),
         "metrics": ("第二行表头或后缀", "Second header row or suffix"),
     }
+    suffixes = ", ".join(f"`{suffix}`" for suffix in DATA_SUFFIXES)
     parts = [
-        "表头先去空格、全角转半角、去掉末尾括号中的满分，再整词匹配。 Headers are matched as whole words after trimming.\n",
+        (
+            f"可读的文件 Files that are read: {suffixes}。文本为 UTF-8（有无 BOM 均可）、UTF-16（有 BOM）或 GB18030。 "
+            "Text is UTF-8 with or without byte order mark, UTF-16 with one, or GB18030.\n"
+        ),
+        (
+            "表头先去空格、全角转半角、去掉末尾括号中的满分，再整词匹配。代码一栏可写进 exam.toml 的 `[columns]`。 "
+            "Headers are matched as whole words after trimming; the codes can be used under `[columns]` of exam.toml.\n"
+        ),
     ]
     for section, (zh, en) in titles.items():
         variants = [
             (f"`{code}`", item["zh"], "、".join([*item["seen"], *item["extra"]])) for code, item in known[section].items()
         ]
         parts += [f"## {zh} · {en}\n", table(("代码 code", "名称", "认得的写法 known variants"), variants)]
-    words = [word for entry in known["marks"].values() for word in [*entry["seen"], *entry["extra"]]]
+    words = [word for entry in known["marks"].values() for word in [*entry["seen"], *entry["extra"]] if word != "999"]
     read: dict[str, list[str]] = {}
     for word in words:
         read.setdefault(_meaning(word), []).append(word or "（空白）")
     marks = [(meaning, "、".join(alike)) for meaning, alike in read.items()]
     parts += ["## 成绩格中的字样 · Words in score cells\n", table(("读作 read as", "字样 words"), marks)]
-    return page("认得的表头与字样", "Known headers and words", *parts)
+    return page("文件、表头与字样", "Files, headers and words", *parts)
 
 
 def _meaning(word: str) -> str:
     """Return what intake makes of a word in a score cell when exam.toml says nothing about it."""
     cell_read = SymbolReader({}).read(word)
+    if cell_read.value is not None:
+        return "一个分数 a score"
     if cell_read.status in range(len(tables.STATUSES)):
         return f"`{tables.STATUSES[cell_read.status]}`"
     if cell_read.problem == LEFT:
@@ -292,7 +320,7 @@ def pages() -> dict[str, str]:
     """Return every generated page by its path below docs/."""
     return {
         "reference/errors.md": errors_page(),
-        "reference/headers.md": headers_page(),
+        "reference/files.md": files_page(),
         "reference/measures.md": measures_page(),
         "reference/rejects.md": rejects_page(),
         "reference/settings.md": settings_page(),

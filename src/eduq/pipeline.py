@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import eduq
 from eduq.disclosure import Publishable, protect
@@ -28,7 +28,7 @@ from eduq.registers import apply_registers, read_registers
 from eduq.settings import RunSettings
 from eduq.summaries import summarise
 
-__all__ = ["Analysis", "analyze"]
+__all__ = ["Analysis", "analyze", "render_bulletin"]
 
 PathLike = str | os.PathLike[str]
 Progress = Callable[[str, int, int], None]
@@ -170,6 +170,32 @@ def _run_record(analysis: Analysis, lang: Lang, now: dt.datetime | None, seconds
         },
         "seconds": seconds,
     }
+
+
+def render_bulletin(publishable: Publishable, *, format: Literal["html", "markdown"] = "html", lang: Lang = "zh") -> str:
+    """Return the bulletin of publishable results as one text.
+
+    Parameters
+    ----------
+    publishable
+        From `eduq.protect` or ``Analysis.publishable``.
+    format
+        ``html`` (self-contained) or ``markdown``.
+    lang
+        ``zh`` or ``en``.
+
+    Raises
+    ------
+    UsageError
+        ``format_unknown``.
+    """
+    from eduq.bulletins.context import build_context
+    from eduq.bulletins.render import render_html, render_markdown
+
+    renderers = {"html": render_html, "markdown": render_markdown}
+    if format not in renderers:
+        raise UsageError("format_unknown", format=format, known=", ".join(renderers))
+    return renderers[format](build_context(publishable, lang))
 
 
 def analyze(

@@ -32,6 +32,7 @@ _AREA_TYPES = {
     "urban": "urban", "town": "town", "rural": "rural", "城区": "urban", "城市": "urban", "城镇": "town", "镇区": "town",
     "县镇": "town", "乡镇": "town", "乡村": "rural", "农村": "rural",
 }  # fmt: skip
+_LISTED = 20
 _KEPT = ("school_id", "name", "township", "cluster", "area_type")
 
 
@@ -159,6 +160,13 @@ def _index_names(schools: pl.DataFrame) -> dict[str, str]:
     return index
 
 
+def _nearest(name: str, known: list[str]) -> str | None:
+    """Return the known name to show beside an unknown one: one that contains it or lies in it, else the most alike."""
+    inside = [other for other in known if name in other or other in name]
+    near = difflib.get_close_matches(name, inside or known, n=1, cutoff=0.0 if inside else 0.5)
+    return near[0] if near else None
+
+
 def apply_registers(scores: ScoreTable, registers: Registers) -> ScoreTable:
     """Give every row the school_id of the register, and the schools their register entries.
 
@@ -182,10 +190,8 @@ def apply_registers(scores: ScoreTable, registers: Registers) -> ScoreTable:
             found[row["school_id"]] = school
     if unknown:
         names = registers.schools["name"].to_list()
-        lines = []
-        for name in unknown[:20]:
-            near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-            lines.append(f"{name} → {near[0]}?" if near else name)
+        lines = [f"{name} → {near}?" if (near := _nearest(name, names)) else name for name in unknown[:_LISTED]]
+        lines += ["…"] if len(unknown) > _LISTED else []
         raise DataFileError("school_not_in_register", Place(file="schools.csv"), n=len(unknown), schools="; ".join(lines))
     frame = scores.frame.with_columns(pl.col("school_id").replace_strict(found, return_dtype=pl.String))
     present = set(found.values())

@@ -8,12 +8,15 @@ import runpy
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 import eduq
-from eduq.resources import sample_data_path
+from eduq.locale import LANGUAGES
+from eduq.resources import package_path, sample_data_path
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -68,6 +71,24 @@ def help_of(command: str, cwd: Path) -> str:
     )
     assert done.returncode == 0, command
     return done.stdout
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_wording_names_existing_pages_and_has_real_line_ends(lang: Literal["zh", "en"]) -> None:
+    content = package_path("locale", LANGUAGES[lang])
+    said = content.read_text(encoding="utf-8")
+    named = set(re.findall(r"docs/[\w/-]+\.md", said))
+    assert named
+    assert {name for name in named if not (ROOT / name).is_file()} == set()
+
+    def sentences(node: dict[str, object]) -> Iterator[str]:
+        for value in node.values():
+            if isinstance(value, dict):
+                yield from sentences(value)
+            else:
+                yield str(value)
+
+    assert [sentence for sentence in sentences(tomllib.loads(said)) if "\\n" in sentence] == []
 
 
 def commands(page: Path) -> set[str]:

@@ -7,14 +7,15 @@ from typing import Any
 import polars as pl
 
 from eduq.bulletins.blocks import Block, Phrase, column, items, paragraph, row, section, table
+from eduq.bulletins.cells import cut_note, interval_of, measure_column, value_or_reason
 from eduq.bulletins.formats import phrase, typed
-from eduq.bulletins.results import OVERALL, cut_note, interval_of, measure_column, value_or_reason
-from eduq.bulletins.view import COMPOSITE, View
+from eduq.bulletins.view import View
+from eduq.groups import COMPOSITE
 from eduq.locale import has_text, text
 
 __all__ = ["annex_sections", "band_counts", "definition_list"]
 
-_SCHOOL_MEASURES = (*OVERALL, "cv")
+_SCHOOL_MEASURES = ("mean_score", "excellent_rate", "pass_rate", "low_score_rate", "sd", "cv")
 
 
 def _schools_in_order(view: View) -> list[str]:
@@ -38,7 +39,10 @@ def _school_gaps(view: View) -> list[Block]:
                 rows_by_cell[key] = item
     columns = [column("unit", phrase("bulletin.unit_type.school"), "words")]
     columns += [column(paper, view.paper_name(paper), "gap") for paper in chosen]
-    rows = [row([view.unit_name("school", unit), *(value_or_reason(rows_by_cell.get((unit, paper))) for paper in chosen)]) for unit in listed]
+    rows = [
+        row([view.unit_name("school", unit), *(value_or_reason(rows_by_cell.get((unit, paper))) for paper in chosen)])
+        for unit in listed
+    ]
     notes = [*cut_note(whole, len(listed), "school"), *view.reason_notes(rows_by_cell.values())]
     return [table("annex_school_gaps", phrase("bulletin.caption.annex_school_gaps"), columns, rows, notes, whole=whole)]
 
@@ -58,9 +62,12 @@ def _school_tables(view: View) -> list[Block]:
     level = typed(view.settings.conf_level, "level")
     blocks = []
     for paper in view.real_papers:
-        columns = [column("unit", phrase("bulletin.unit_type.school"), "words"), column("base", phrase("bulletin.head.base"), "base")]
+        columns = [
+            column("unit", phrase("bulletin.unit_type.school"), "words"),
+            column("base", phrase("bulletin.head.base"), "base"),
+        ]
         columns += [measure_column(view, "participation_rate"), measure_column(view, "mean_score")]
-        columns.append(column("interval", phrase("bulletin.head.interval", level=level), "interval_mark", soft=True))
+        columns.append(column("interval", phrase("bulletin.head.interval", level=level), "interval_score", soft=True))
         columns += [measure_column(view, measure) for measure in measures if measure != "mean_score"]
         columns.append(measure_column(view, "z_mean"))
         rows, used = [], []
@@ -70,8 +77,15 @@ def _school_tables(view: View) -> list[Block]:
             used += [item for item in cells.values() if item is not None]
             parts = view.group_parts(group) if several else []
             name = view.unit_name("school", unit)
-            rows.append(row([phrase("bulletin.paper_in_group", paper=name, group=parts) if parts else name, *_level_cells(cells, measures)]))
-        for group in view.area_groups[paper]:
+            rows.append(
+                row(
+                    [
+                        phrase("bulletin.paper_in_group", paper=name, group=parts) if parts else name,
+                        *_level_cells(cells, measures),
+                    ]
+                )
+            )
+        for group in view.main_groups(paper):
             cells = {measure: view.area.get((group, paper, measure)) for measure in wanted}
             parts = view.group_parts(group) if several else []
             name = phrase("bulletin.paper_in_group", paper=view.area_word, group=parts) if parts else view.area_word
@@ -86,7 +100,14 @@ def _level_cells(cells: dict[str, Any], measures: list[str]) -> list[Any]:
     mean = cells.get("mean_score")
     base = [mean["n_present"], mean["n_expected"]] if mean else None
     levels = [value_or_reason(cells[measure]) for measure in measures if measure != "mean_score"]
-    return [base, value_or_reason(cells["participation_rate"]), value_or_reason(mean), interval_of(mean), *levels, value_or_reason(cells["z_mean"])]
+    return [
+        base,
+        value_or_reason(cells["participation_rate"]),
+        value_or_reason(mean),
+        interval_of(mean),
+        *levels,
+        value_or_reason(cells["z_mean"]),
+    ]
 
 
 def band_counts(view: View) -> dict[tuple[str, str], list[int]]:
@@ -95,7 +116,7 @@ def band_counts(view: View) -> dict[tuple[str, str], list[int]]:
     found = {}
     for (group, paper), frame in view.pub.distribution.group_by("comparison_group", "paper", maintain_order=True):
         facts = view.papers.get(str(paper))
-        full = (facts.max_hundredths if facts else None) or int(frame["score"].max() or 0)  # type: ignore[call-overload]
+        full = (facts.max_hundredths if facts else None) or frame.select(pl.col("score").max()).item()
         last = max(0, -(-full // width) - 1)
         counted = frame.group_by((pl.col("score").cast(pl.Int64) // width).clip(0, last).alias("band")).agg(pl.col("count").sum())
         counts = dict(counted.iter_rows())
@@ -105,17 +126,23 @@ def band_counts(view: View) -> dict[tuple[str, str], list[int]]:
 
 def _bands(view: View) -> list[Block]:
     counts = band_counts(view)
-    chosen = [(group, paper) for paper in view.real_papers for group in view.area_groups[paper][:1] if (group, paper) in counts]
+    chosen = [(group, paper) for paper in view.real_papers for group in view.main_groups(paper) if (group, paper) in counts]
     if not chosen:
         return []
     width = view.settings.band_width
     columns = [column("band", phrase("bulletin.head.band"), "text")]
-    columns += [column(paper, view.paper_label(group, paper), "count") for group, paper in chosen]
+    columns += [column(group, view.paper_label(group, paper), "count") for group, paper in chosen]
     rows = []
     for i in reversed(range(max(len(counts[key]) for key in chosen))):
-        rows.append(row([f"{i * width}—{(i + 1) * width}", *(counts[key][i] if i < len(counts[key]) else None for key in chosen)]))
+        rows.append(
+            row([f"{i * width}—{(i + 1) * width}", *(counts[key][i] if i < len(counts[key]) else None for key in chosen)])
+        )
     rows.append(row([phrase("bulletin.head.n_present"), *(sum(counts[key]) for key in chosen)], "total"))
-    return [table("bands", phrase("bulletin.caption.annex_bands", area=view.area_word), columns, rows, [phrase("bulletin.note.bands")])]
+    return [
+        table(
+            "bands", phrase("bulletin.caption.annex_bands", area=view.area_word), columns, rows, [phrase("bulletin.note.bands")]
+        )
+    ]
 
 
 def definition_list(view: View) -> list[dict[str, Any]]:
@@ -146,7 +173,9 @@ def definition_list(view: View) -> list[dict[str, Any]]:
 def _denominator(measure: str, entry: dict[str, Any], policy: str) -> str:
     if measure in ("participation_rate", "all_pass_rate", "school_cv"):
         return "own"
-    counted = policy in (entry.get("absence") or ()) and (policy == "zero" or (policy == "rate-only" and entry["kind"] == "proportion"))
+    counted = policy in (entry.get("absence") or ()) and (
+        policy == "zero" or (policy == "rate-only" and entry["kind"] == "proportion")
+    )
     return "expected" if counted else "present"
 
 
@@ -170,9 +199,13 @@ def _method(view: View) -> list[Block]:
         for entry in definitions
     ]
     used = {entry["id"] for entry in definitions}
-    methods = sorted({name for name in view.pub.estimates["method"].unique().drop_nulls() if has_text(f"methods.{name.replace(' ', '_')}")})
+    methods = sorted(
+        {name for name in view.pub.estimates["method"].unique().drop_nulls() if has_text(f"methods.{name.replace(' ', '_')}")}
+    )
     said: list[Phrase] = [phrase("methods.census")]
-    said += [phrase(f"methods.{name}") for name, shown in (("gap", "z_mean" in used), ("composite", "composite_z" in used)) if shown]
+    said += [
+        phrase(f"methods.{name}") for name, shown in (("gap", "z_mean" in used), ("composite", "composite_z" in used)) if shown
+    ]
     said += [phrase("methods.judged"), phrase("methods.comparison")]
     said += [phrase(f"methods.{name.replace(' ', '_')}") for name in methods]
     said.append(phrase("methods.exactness"))
@@ -190,12 +223,17 @@ def _data(view: View) -> list[Block]:
     inputs = view.pub.inputs
     listed, whole = view.shown(list(inputs.iter_rows(named=True)))
     rows = [row([item["file"], item["rows"], item["used"], item["rejected"], (item["sha256"] or "")[:12]]) for item in listed]
-    rows.append(row([phrase("bulletin.total"), *(int(inputs[name].sum()) for name in ("rows", "used", "rejected")), None], "total"))
+    rows.append(
+        row([phrase("bulletin.total"), *(int(inputs[name].sum()) for name in ("rows", "used", "rejected")), None], "total")
+    )
     notes = [*cut_note(whole, len(listed), "quality"), phrase("bulletin.note.hash_tables")]
     blocks = [table("annex_inputs", phrase("bulletin.caption.annex_inputs"), columns, rows, notes, whole=whole)]
     if view.pub.provenance:
         facts = [row([provenance_name(view, name), value]) for name, value in view.pub.provenance.items()]
-        pair = [column("item", phrase("bulletin.head.item"), "words"), column("value", phrase("bulletin.head.value"), "text", soft=True)]
+        pair = [
+            column("item", phrase("bulletin.head.item"), "words"),
+            column("value", phrase("bulletin.head.value"), "text", soft=True),
+        ]
         blocks.append(table("provenance", phrase("bulletin.caption.provenance"), pair, facts))
     return blocks
 
@@ -216,6 +254,8 @@ def annex_sections(view: View) -> list[Block]:
         section("annex_method", 1, phrase("bulletin.heading.annex_method"), _method(view)),
         section("annex_data", 1, phrase("bulletin.heading.annex_data"), _data(view)),
     ]
+    if parts[1]["blocks"]:
+        parts[1]["blocks"].insert(0, paragraph(phrase("bulletin.note.more_measures")))
     if {"class", "teacher"} & set(view.unit_types) and parts[1]["blocks"]:
         parts[1]["blocks"].append(paragraph(phrase("bulletin.note.more_units")))
     return [part for part in parts if part["blocks"]]

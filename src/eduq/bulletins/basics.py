@@ -7,8 +7,9 @@ from typing import Any
 import polars as pl
 
 from eduq.bulletins.blocks import Block, Phrase, column, items, note, paragraph, row, section, table
-from eduq.bulletins.formats import phrase, typed
-from eduq.bulletins.view import DERIVED, View
+from eduq.bulletins.formats import clauses, phrase, typed
+from eduq.bulletins.view import View, reason_words
+from eduq.groups import DERIVED
 from eduq.locale import has_text
 from eduq.tables import NOT_EXPECTED, STATUSES
 
@@ -16,6 +17,23 @@ __all__ = ["basic_sections", "data_line", "premises"]
 
 _ATTESTED = ("pace", "paper", "sitting", "marking")
 _SHOWN_CHECKS = 12
+
+
+def _registered(view: View) -> list[Block | None]:
+    """Return what the exam register says of the exam, as far as it says anything."""
+    facts = view.exam.exam
+    known: dict[str, Any] = {
+        "year_group": phrase(f"bulletin.year_group.{facts.year_group}") if facts.year_group else None,
+        "purpose": phrase(f"bulletin.purpose.{facts.purpose}") if facts.purpose else None,
+        "date": typed(facts.date.isoformat(), "date") if facts.date else None,
+        "legal_basis": facts.legal_basis,
+    }
+    said = [
+        phrase("bulletin.basics.fact", name=phrase(f"bulletin.fact.{name}"), value=value)
+        for name, value in known.items()
+        if value
+    ]
+    return [paragraph(phrase("bulletin.basics.registered", facts=clauses(said)))] if said else []
 
 
 def data_line(view: View) -> Phrase:
@@ -28,7 +46,11 @@ def data_line(view: View) -> Phrase:
 def premises(view: View) -> list[Phrase]:
     """Return what nobody has said about the exam and is therefore assumed; empty when everything is stated."""
     facts = view.exam.exam
-    unsaid = [name for name in ("date", "year_group", "scope", "purpose", "legal_basis", "school_year", "term") if getattr(facts, name) is None]
+    unsaid = [
+        name
+        for name in ("date", "year_group", "scope", "purpose", "legal_basis", "school_year", "term")
+        if getattr(facts, name) is None
+    ]
     said: list[Phrase] = []
     if unsaid:
         said.append(phrase("bulletin.premise.exam", what=[phrase(f"bulletin.fact.{name}") for name in unsaid]))
@@ -60,16 +82,24 @@ def _participation(view: View) -> list[Block | None]:
     counts = {(group, paper, status): n for group, paper, status, n in view.pub.statuses.iter_rows()}
     seen = {status for (_, paper, status), n in counts.items() if n and paper not in DERIVED}
     listed = [status for status in STATUSES if status != "present" and status in seen]
+    pairs = [(paper, group) for paper in view.real_papers for group in view.main_groups(paper)]
+    pairs += [
+        (paper, group) for paper in view.real_papers for group in view.area_groups[paper] if group not in view.main_groups(paper)
+    ]
     rows = []
-    for paper in view.real_papers:
-        facts = view.papers.get(paper)
-        for group in view.area_groups[paper]:
-            known = next((item for (g, p, _), item in view.area.items() if g == group and p == paper), None)
-            if known is None or known["n_expected"] == 0:
-                continue
-            rate = known["n_present"] / known["n_expected"]
-            cells: list[Any] = [view.paper_label(group, paper), facts.max_score if facts else None, known["n_expected"], known["n_present"], rate]
-            rows.append(row(cells + [counts.get((group, paper, status), 0) for status in listed]))
+    for paper, group in pairs:
+        known = next((item for (g, p, _), item in view.area.items() if g == group and p == paper), None)
+        if known is None or known["n_expected"] == 0:
+            continue
+        full = view.papers[paper].max_score if paper in view.papers else None
+        cells: list[Any] = [
+            view.paper_label(group, paper),
+            full,
+            known["n_expected"],
+            known["n_present"],
+            known["n_present"] / known["n_expected"],
+        ]
+        rows.append(row(cells + [counts.get((group, paper, status), 0) for status in listed]))
     columns = [
         column("paper", phrase("bulletin.head.subject"), "words"),
         column("max_score", phrase("bulletin.head.max_score"), "full"),
@@ -82,6 +112,7 @@ def _participation(view: View) -> list[Block | None]:
     schools = view.of("school")["unit"].n_unique() if "school" in view.unit_types else 0
     lead = "bulletin.basics.took_part" if schools else "bulletin.basics.took_part_plain"
     return [
+        *_registered(view),
         paragraph(phrase(lead, schools=schools, candidates=used, papers=len(view.real_papers))),
         table("participation", phrase("bulletin.caption.participation"), columns, rows, notes),
     ]
@@ -92,7 +123,15 @@ def _comparability(view: View) -> list[Block | None]:
     rows = []
     for name in _ATTESTED:
         said = getattr(attest, name)
-        rows.append(row([phrase(f"bulletin.same.{name}"), phrase(f"bulletin.answer.{_answer(said)}"), phrase(f"bulletin.same_note.{_answer(said)}")]))
+        rows.append(
+            row(
+                [
+                    phrase(f"bulletin.same.{name}"),
+                    phrase(f"bulletin.answer.{_answer(said)}"),
+                    phrase(f"bulletin.same_note.{_answer(said)}"),
+                ]
+            )
+        )
     rows.append(row([phrase("bulletin.same.analysis"), phrase("bulletin.answer.yes"), phrase("bulletin.same_note.analysis")]))
     columns = [
         column("condition", phrase("bulletin.head.condition"), "words"),
@@ -105,7 +144,7 @@ def _comparability(view: View) -> list[Block | None]:
     barred = frame.filter(~pl.col("comparable") & pl.col("deviation").is_null())
     for item in barred.iter_rows(named=True):
         label = view.paper_label(item["comparison_group"], item["paper"])
-        exceptions.append(phrase("bulletin.basics.barred", paper=label, reason=phrase(f"reasons.{item['reason']}"), n=item["n_present"]))
+        exceptions.append(phrase("bulletin.basics.barred", paper=label, reason=reason_words(item["reason"]), n=item["n_present"]))
     if exceptions:
         blocks += [paragraph(phrase("bulletin.basics.exceptions")), items(exceptions)]
     return blocks
@@ -132,7 +171,9 @@ def _data(view: View) -> list[Block | None]:
         ]
         rows = [row([reject_words(code), n]) for code, n in rejected.iter_rows()]
         total = row([phrase("bulletin.total"), int(rejected["n"].sum())], "total")
-        blocks.append(table("rejected", phrase("bulletin.caption.rejected"), columns, [*rows, total], [phrase("bulletin.note.rejected")]))
+        blocks.append(
+            table("rejected", phrase("bulletin.caption.rejected"), columns, [*rows, total], [phrase("bulletin.note.rejected")])
+        )
     wanted = pl.col("level").cast(pl.String).is_in(["notice", "warning"]) & ~pl.col("code").str.starts_with("assumed_")
     said = check_sentences(view, view.pub.checks.filter(wanted))
     if said:
@@ -170,7 +211,9 @@ def _cuts(view: View, used: set[str]) -> list[Phrase]:
                 cuts.append(phrase(f"bulletin.cut.{side}", name=entry["name"][view.lang], share=typed(entry[side], "level")))
         if entry.get("band") is not None:
             low, high = entry["band"]
-            cuts.append(phrase("bulletin.cut.band", name=entry["name"][view.lang], low=typed(low, "level"), high=typed(high, "level")))
+            cuts.append(
+                phrase("bulletin.cut.band", name=entry["name"][view.lang], low=typed(low, "level"), high=typed(high, "level"))
+            )
     return cuts
 
 

@@ -43,7 +43,13 @@ def row(cells: Sequence[Any], role: str = "unit") -> Block:
 
 
 def table(
-    name: str, caption: Phrase, columns: Sequence[Block], rows: Sequence[Block], notes: Iterable[Phrase] = (), *, whole: int | None = None
+    name: str,
+    caption: Phrase,
+    columns: Sequence[Block],
+    rows: Sequence[Block],
+    notes: Iterable[Phrase] = (),
+    *,
+    whole: int | None = None,
 ) -> Block:
     """Return a table; ``whole`` is its number of rows where it was cut."""
     return {

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from eduq.bulletins.blocks import Phrase
-from eduq.bulletins.formats import MINUS, say
+from eduq.bulletins.formats import format_number, say
 from eduq.locale import Lang, text
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ PALETTE = {
     "below": "#b45309",
     "same": "#8a94a0",
 }
-_WIDE, _NARROW = 720, 328
+_WIDE, _NARROW = 720, 312
+"""Widths in pixels: of the page's measure, and of a phone of 360 less its margins and a scroll bar."""
 _SHAPES = {"above": 24, "below": 25, "same": 21}
 _SIDES = ("above", "same", "below")
 _DROPPED = (
@@ -82,7 +83,8 @@ def tidy_svg(svg: str, width: float, height: float) -> str:
             break
     svg = re.sub(r'style="([^"]*)"', _text_style, svg)
     inside = svg[svg.index(">", svg.index("<svg")) + 1 : svg.rindex("</svg>")]
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" font-family="sans-serif">'
+    size = f'viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif">'
     return f"{head}{inside.strip()}</svg>"
 
 
@@ -123,12 +125,10 @@ def _ticks(low: float, high: float, wanted: int) -> list[float]:
     return [round(number * step, 10) for number in range(first, last + 1)]
 
 
-def _signed(value: float) -> str:
-    if abs(value) < 1e-12:
-        return "0"
-    shown = f"{abs(value):g}"
-    shown = shown if "." in shown else shown + ".0"
-    return (MINUS if value < 0 else "+") + shown
+def _signed(ticks: Sequence[float]) -> list[str]:
+    """Return tick labels with signs and one number of decimals."""
+    decimals = max((len(f"{tick:g}".partition(".")[2]) for tick in ticks), default=0)
+    return [format_number(tick, decimals, signed=True) if tick else "0" for tick in ticks]
 
 
 def _svg(plot: PlotSpec, width: int, height: int) -> str:
@@ -195,11 +195,17 @@ def _caterpillar(names: list[str], units: Sequence[tuple[Any, ...]], width: int)
             colour = PALETTE[side]
             plot += lp.geom_segment(lp.aes("low", "y", xend="high", yend="y"), data=data, color=colour, size=1.1, tooltips="none")
             plot += lp.geom_point(
-                lp.aes("x", "y"), data=data, shape=_SHAPES[side], color=colour, fill=colour, size=3.4 if width == _WIDE else 2.6, tooltips="none"
+                lp.aes("x", "y"),
+                data=data,
+                shape=_SHAPES[side],
+                color=colour,
+                fill=colour,
+                size=3.4 if width == _WIDE else 2.6,
+                tooltips="none",
             )
         return (
             plot
-            + lp.scale_x_continuous(breaks=ticks, labels=[_signed(tick) for tick in ticks], limits=[low - pad, high + pad], expand=[0, 0])
+            + lp.scale_x_continuous(breaks=ticks, labels=_signed(ticks), limits=[low - pad, high + pad], expand=[0, 0])
             + lp.scale_y_continuous(breaks=positions, labels=labels, limits=[0.4, len(units) + 0.6], expand=[0, 0])
             + lp.labs(x="", y="")
             + _base_theme(size)
@@ -227,11 +233,13 @@ def draw_funnel(units: Sequence[tuple[int, float, float | None, str | None]], le
     return tuple(_funnel(units, level, lang, width) for width in (_WIDE, _NARROW))  # type: ignore[return-value]
 
 
-def _apart(units: Sequence[tuple[int, float, float | None, str | None]], step_n: float, step_gap: float) -> list[tuple[int, float, float | None, str | None]]:
-    """Return units without those that would be drawn on top of one another (within about three pixels, same side)."""
+def _apart(
+    units: Sequence[tuple[int, float, float | None, str | None]], step_n: float, step_gap: float
+) -> list[tuple[int, float, float | None, str | None]]:
+    """Return units without those that would be drawn on top of one another (within about four pixels, same side)."""
     kept: dict[tuple[int, int, str | None], tuple[int, float, float | None, str | None]] = {}
     for unit in units:
-        kept.setdefault((round(math.log(unit[0]) / step_n / 3), round(unit[1] / step_gap / 3), unit[3]), unit)
+        kept.setdefault((round(math.log(unit[0]) / step_n / 4), round(unit[1] / step_gap / 4), unit[3]), unit)
     return list(kept.values())
 
 
@@ -255,20 +263,33 @@ def _funnel(units: Sequence[tuple[int, float, float | None, str | None]], level:
         plot += lp.geom_line(lp.aes("n", "limit"), data=data, color=PALETTE["soft"], size=0.9, linetype="dashed", tooltips="none")
     gaps = [unit[1] for unit in units]
     low, high = min([*gaps, 0.0]), max([*gaps, 0.0])
-    drawn = _apart(units, math.log(largest / smallest) / width or 1.0, (high - low) / height or 1.0) if len(units) > 300 else list(units)
+    drawn = (
+        _apart(units, math.log(largest / smallest) / width or 1.0, (high - low) / height or 1.0)
+        if len(units) > 300
+        else list(units)
+    )
     for side in ("same", "above", "below"):
         chosen = [unit for unit in drawn if unit[3] == side]
         if chosen:
             data = {"n": [unit[0] for unit in chosen], "gap": [unit[1] for unit in chosen]}
             dot = 1.6 if len(units) > 300 else 2.4
             plot += lp.geom_point(
-                lp.aes("n", "gap"), data=data, shape=_SHAPES[side], color=PALETTE[side], fill=PALETTE[side], size=dot, alpha=1, tooltips="none"
+                lp.aes("n", "gap"),
+                data=data,
+                shape=_SHAPES[side],
+                color=PALETTE[side],
+                fill=PALETTE[side],
+                size=dot,
+                alpha=1,
+                tooltips="none",
             )
     pad = 0.04 * (high - low)
     ticks = _ticks(low - pad, high + pad, 7)
     counts = [n for n in (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000) if smallest <= n <= largest]
-    plot += lp.scale_x_log10(breaks=counts, labels=[f"{n:,}" for n in counts])
-    plot += lp.scale_y_continuous(breaks=ticks, labels=[_signed(tick) for tick in ticks])
+    plot += lp.scale_x_log10(
+        breaks=counts, labels=[f"{n:,}" for n in counts], expand=[0, 0], limits=[smallest * 0.9, largest * 1.1]
+    )
+    plot += lp.scale_y_continuous(breaks=ticks, labels=_signed(ticks))
     plot += lp.coord_cartesian(ylim=[low - pad, high + pad])
     plot += lp.labs(x=text("bulletin.figure.axis_n", lang), y="")
     plot += _base_theme(size) + lp.theme(axis_title_y=lp.element_blank(), plot_margin=[4, 10, 2, 4])
@@ -278,7 +299,9 @@ def _funnel(units: Sequence[tuple[int, float, float | None, str | None]], level:
 # ---- score distribution -----------------------------------------------------------------------------------------------
 
 
-def draw_distribution(panels: Sequence[tuple[Phrase | str, int, pl.DataFrame]], cuts: Sequence[float], lang: Lang) -> tuple[str, str]:
+def draw_distribution(
+    panels: Sequence[tuple[Phrase | str, int, pl.DataFrame]], cuts: Sequence[float], lang: Lang
+) -> tuple[str, str]:
     """Return the wide and narrow drawing of the area's score distributions as steps, one small panel per paper.
 
     Parameters
@@ -317,7 +340,7 @@ def _distribution(labels: list[str], shares: list[list[float]], cuts: Sequence[f
             data["share"].append(min(i, len(bands)) * 100 / len(bands))
             data["percent"].append(bands[i] if i < len(bands) else (bands[-1] if i == len(bands) else 0.0))
     top = max(max(bands) for bands in shares)
-    ticks = _ticks(0, top * 1.05, 3)
+    ticks = _ticks(0, top * 1.05, 4)
     plot = lp.ggplot(data, lp.aes("share", "percent"))
     for cut in cuts:
         plot += lp.geom_vline(xintercept=100 * cut, color=PALETTE["soft"], size=0.8, linetype="dashed", tooltips="none")
@@ -326,7 +349,9 @@ def _distribution(labels: list[str], shares: list[list[float]], cuts: Sequence[f
     plot += lp.scale_x_continuous(breaks=[50, 100], labels=["50", "100"], limits=[0, 100], expand=[0.02, 0])
     plot += lp.scale_y_continuous(breaks=ticks, labels=[f"{tick:g}" for tick in ticks], limits=[0, top * 1.08], expand=[0, 0])
     plot += lp.labs(x=text("bulletin.figure.axis_share", lang), y="")
-    plot += _base_theme(size) + lp.theme(axis_title_y=lp.element_blank(), plot_margin=[2, 8, 2, 2], panel_grid_major_x=lp.element_blank())
+    plot += _base_theme(size) + lp.theme(
+        axis_title_y=lp.element_blank(), plot_margin=[2, 8, 2, 2], panel_grid_major_x=lp.element_blank()
+    )
     svg = tidy_svg(_svg(plot, width, height), width, height)
     for number, label in enumerate(labels):
         room = width / across - 30

@@ -7,9 +7,11 @@ from typing import Any
 from eduq.bulletins.annexes import annex_sections, definition_list
 from eduq.bulletins.basics import basic_sections, data_line, premises
 from eduq.bulletins.blocks import Block, Phrase
+from eduq.bulletins.cells import interval_of
+from eduq.bulletins.comparisons import tally
 from eduq.bulletins.findings import finding_sections
 from eduq.bulletins.formats import phrase, typed
-from eduq.bulletins.results import interval_of, result_sections, tally
+from eduq.bulletins.results import result_sections
 from eduq.bulletins.view import ALL_SUBJECTS, View, judge
 from eduq.disclosure import Publishable
 from eduq.locale import Lang
@@ -184,11 +186,13 @@ def _level(view: View) -> dict[str, Any]:
 
 
 def _all_pass(view: View) -> dict[str, Any] | None:
-    groups = view.area_groups.get(ALL_SUBJECTS, [])
+    groups = view.main_groups(ALL_SUBJECTS)
     item = view.area.get((groups[0], ALL_SUBJECTS, "all_pass_rate")) if groups else None
     if item is None or item["estimate"] is None or item["ci_lower"] is None:
         return None
-    label = phrase("bulletin.headline.all_pass", level=_level(view), interval=typed(interval_of(item), "interval_percent"), n=item["n"])
+    label = phrase(
+        "bulletin.headline.all_pass", level=_level(view), interval=typed(interval_of(item), "interval_percent"), n=item["n"]
+    )
     return _figure("all_pass", typed(item["estimate"], "percent"), label)
 
 
@@ -216,19 +220,27 @@ def _rural(view: View) -> dict[str, Any] | None:
         for item in rows:
             if item["unit"] == "rural" and judge(item):
                 name = view.unit_name("area_type", "rural")
-                label = phrase("bulletin.headline.rural", unit=name, level=_level(view), interval=typed(interval_of(item), "interval_gap"))
+                label = phrase(
+                    "bulletin.headline.rural", unit=name, level=_level(view), interval=typed(interval_of(item), "interval_gap")
+                )
                 return _figure("rural_gap", typed(item["estimate"], "gap"), label)
     return None
 
 
 def _mean(view: View, paper: str) -> dict[str, Any] | None:
-    item = view.area.get((view.area_groups[paper][0], paper, "mean_score"))
+    item = view.area.get((view.main_groups(paper)[0], paper, "mean_score"))
     if item is None or item["estimate"] is None or item["ci_lower"] is None:
         return None
     facts = view.papers.get(paper)
-    interval = typed(interval_of(item), "interval_mark")
+    interval = typed(interval_of(item), "interval_score")
     if facts is not None and facts.max_score is not None:
-        label = phrase("bulletin.headline.mean", paper=view.paper_name(paper), full=typed(facts.max_score, "full"), level=_level(view), interval=interval)
+        label = phrase(
+            "bulletin.headline.mean",
+            paper=view.paper_name(paper),
+            full=typed(facts.max_score, "full"),
+            level=_level(view),
+            interval=interval,
+        )
     else:
         label = phrase("bulletin.headline.mean_no_full", paper=view.paper_name(paper), level=_level(view), interval=interval)
-    return _figure(f"mean_{paper}", typed(item["estimate"], "mark"), label)
+    return _figure(f"mean_{paper}", typed(item["estimate"], "score"), label)

@@ -8,9 +8,10 @@ from typing import Any
 import polars as pl
 
 from eduq.bulletins.blocks import Block, Phrase, column, items, paragraph, row, section, table, to_fill
+from eduq.bulletins.cells import interval_of
 from eduq.bulletins.formats import phrase, typed
-from eduq.bulletins.results import interval_of
-from eduq.bulletins.view import DERIVED, Row, View, judge
+from eduq.bulletins.view import Row, View, judge
+from eduq.groups import DERIVED
 
 __all__ = ["finding_sections"]
 
@@ -31,11 +32,19 @@ def _participation(view: View) -> list[Phrase]:
         for group in view.area_groups[paper]:
             item = view.area.get((group, paper, "participation_rate"))
             if item is not None and item["estimate"] is not None and item["estimate"] < bound:
-                low.append(phrase("bulletin.finding.paper_rate", paper=view.paper_label(group, paper), rate=typed(item["estimate"], "percent")))
+                low.append(
+                    phrase(
+                        "bulletin.finding.paper_rate",
+                        paper=view.paper_label(group, paper),
+                        rate=typed(item["estimate"], "percent"),
+                    )
+                )
     if low:
         said.append(phrase("bulletin.finding.participation_papers", bound=typed(bound, "level"), papers=low))
     if "school" in view.unit_types:
-        frame = view.of("school").filter((pl.col("measure") == "participation_rate") & (pl.col("estimate") < bound) & ~pl.col("paper").is_in(DERIVED))
+        frame = view.of("school").filter(
+            (pl.col("measure") == "participation_rate") & (pl.col("estimate") < bound) & ~pl.col("paper").is_in(DERIVED)
+        )
         lowest = frame.sort("unit", "estimate", "paper").unique("unit", keep="first", maintain_order=True)
         named = [
             phrase(
@@ -48,7 +57,15 @@ def _participation(view: View) -> list[Phrase]:
         ]
         if named:
             schools, more = _some(named)
-            said.append(phrase("bulletin.finding.participation_schools", n=len(lowest), bound=typed(bound, "level"), schools=schools, more=more))
+            said.append(
+                phrase(
+                    "bulletin.finding.participation_schools",
+                    n=len(lowest),
+                    bound=typed(bound, "level"),
+                    schools=schools,
+                    more=more,
+                )
+            )
     return said
 
 
@@ -61,7 +78,9 @@ def _gaps(view: View) -> list[Phrase]:
     below = [item for item in rows if judge(item) == "below"]
     if below:
         named = [
-            phrase("bulletin.finding.school_gap", school=view.unit_name("school", item["unit"]), gap=typed(item["estimate"], "gap"))
+            phrase(
+                "bulletin.finding.school_gap", school=view.unit_name("school", item["unit"]), gap=typed(item["estimate"], "gap")
+            )
             for item in below[: _NAMED + 1]
         ]
         schools, more = _some(named)
@@ -89,14 +108,21 @@ def _low_rates(view: View) -> list[Phrase]:
         for group in view.area_groups[paper][:1]:
             item = view.area.get((group, paper, "low_score_rate"))
             if item is not None and item["estimate"] is not None:
-                rates.append(phrase("bulletin.finding.paper_rate", paper=view.paper_name(paper), rate=typed(item["estimate"], "percent")))
+                rates.append(
+                    phrase("bulletin.finding.paper_rate", paper=view.paper_name(paper), rate=typed(item["estimate"], "percent"))
+                )
     return [phrase("bulletin.finding.low_rates", papers=rates)] if rates else []
 
 
 def _not_comparable(view: View) -> list[Phrase]:
     said: list[Phrase] = []
     if view.gap_paper is not None and "school" in view.unit_types:
-        rows = [item for group in view.gap_rows("school", *view.gap_paper).values() for item in group if item["estimate"] is None and item["reason"]]
+        rows = [
+            item
+            for group in view.gap_rows("school", *view.gap_paper).values()
+            for item in group
+            if item["estimate"] is None and item["reason"]
+        ]
         names = list(dict.fromkeys(item["unit"] for item in sorted(rows, key=lambda item: view.position("school", item["unit"]))))
         if names:
             schools, more = _some([view.unit_name("school", unit) for unit in names[: _NAMED + 1]])
@@ -127,7 +153,11 @@ def _actions_table() -> Block:
 def finding_sections(view: View) -> list[Block]:
     """Return 存在的问题, 原因分析 and 下一步工作."""
     facts = [*_participation(view), *_gaps(view), *_low_rates(view), *_not_comparable(view), *_warnings(view)]
-    found: list[Block] = [paragraph(phrase("bulletin.finding.lead")), items(facts, ordered=True)] if facts else [paragraph(phrase("bulletin.finding.none"))]
+    found: list[Block] = (
+        [paragraph(phrase("bulletin.finding.lead")), items(facts, ordered=True)]
+        if facts
+        else [paragraph(phrase("bulletin.finding.none"))]
+    )
     return [
         section("findings", 1, phrase("bulletin.heading.findings"), found),
         section("causes", 1, phrase("bulletin.heading.causes"), [to_fill(phrase("bulletin.fill.causes"))]),

@@ -10,19 +10,20 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from eduq.locale import Lang, text
+from eduq.locale import Lang, has_text, text
 
 __all__ = ["MINUS", "clauses", "format_date", "format_number", "format_value", "measure_kind", "phrase", "say", "typed"]
 
 MINUS = "\u2212"
 _DASH = "\u00a0\u2014\u00a0"
 _EN_MONTHS = (
-    "January February March April May June July August September October November December".split()
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
 )
 
 _KINDS: dict[str, tuple[int, bool, float]] = {
     "count": (0, False, 1),
-    "mark": (1, False, 1),
+    "score": (1, False, 1),
     "full": (0, False, 1),
     "percent": (1, False, 100),
     "rate": (1, False, 100),
@@ -33,14 +34,14 @@ _KINDS: dict[str, tuple[int, bool, float]] = {
     "number3": (3, False, 1),
     "level": (0, False, 100),
 }
-"""Kind of a number: decimals, always signed, factor. ``percent`` is followed by the sign %, ``rate`` stands under a head with it."""
+"""Kind of a number: decimals, always signed, factor. ``percent`` is followed by the sign %; of ``rate`` the head has it."""
 
 _MEASURE_KINDS = {
-    "mean_score": "mark",
-    "median": "mark",
-    "q1": "mark",
-    "q3": "mark",
-    "sd": "mark",
+    "mean_score": "score",
+    "median": "score",
+    "q1": "score",
+    "q3": "score",
+    "sd": "score",
     "score_rate": "rate",
     "cv": "number3",
     "school_cv": "number3",
@@ -58,7 +59,8 @@ def measure_kind(measure: str, definition: Mapping[str, Any] | None = None) -> s
     if measure in _MEASURE_KINDS:
         return _MEASURE_KINDS[measure]
     kind = (definition or {}).get("kind", "proportion")
-    return {"proportion": "rate", "mean": "mark", "spread": "mark", "quantile": "mark", "standardised": "gap"}.get(kind, "number2")
+    kinds = {"proportion": "rate", "mean": "score", "spread": "score", "quantile": "score", "standardised": "gap"}
+    return kinds.get(kind, "number2")
 
 
 def format_number(value: float | int, decimals: int = 0, *, signed: bool = False) -> str:
@@ -86,6 +88,16 @@ def _one(value: float | int, kind: str) -> str:
         decimals = 1
     shown = format_number(scaled, decimals, signed=signed)
     return shown + "%" if kind in ("percent", "level") else shown
+
+
+def _bound(value: float, kind: str) -> str:
+    """Print a bound so that one beside zero does not look like zero: it says on which side it lies."""
+    decimals, signed, factor = _KINDS[kind]
+    scaled = value * factor
+    if signed and 0 < abs(scaled) < 0.5 * 10**-decimals:
+        decimals = next((more for more in (decimals + 1, decimals + 2) if abs(scaled) >= 0.5 * 10**-more), decimals)
+        return format_number(scaled, decimals, signed=True)
+    return _one(value, kind)
 
 
 def format_date(value: str | dt.date, lang: Lang) -> str:
@@ -136,7 +148,8 @@ def format_value(value: Any, kind: str, lang: Lang) -> str:
         return text("bulletin.cell.nothing", lang)
     if isinstance(value, Mapping):
         if "reason" in value:
-            return text(f"bulletin.cell.reason.{value['reason']}", lang)
+            key = f"bulletin.cell.reason.{value['reason']}"
+            return text(key if has_text(key) else "bulletin.cell.nothing", lang)
         return say(value, lang)
     if kind == "judged" and value:
         return text(f"bulletin.judged.{value}", lang)
@@ -147,8 +160,7 @@ def format_value(value: Any, kind: str, lang: Lang) -> str:
     if kind == "base":
         return " / ".join(format_number(part) for part in value)
     if kind.startswith("interval_"):
-        lower, upper = value
-        return _one(lower, kind[9:]) + _DASH + _one(upper, kind[9:])
+        return _DASH.join(_bound(part, kind[9:]) for part in value)
     if isinstance(value, float) and not math.isfinite(value):
         return text("bulletin.cell.nothing", lang)
     return _one(value, kind)

@@ -52,6 +52,8 @@ def escape_markdown(shown: str) -> str:
 
 
 def _html_text(said: Any, lang: Lang) -> str:
+    if isinstance(said, str):
+        return html.escape(said)
     plain = say(said, lang, lambda shown: shown.replace("*", _STAR))
     return _EMPHASIS.sub(r"<strong>\1</strong>", html.escape(plain)).replace(_STAR, "*")
 
@@ -88,24 +90,45 @@ def _environment(*, autoescape: bool) -> Environment:
     )
 
 
-def _cell(value: Any, kind: str, lang: Lang, said: Callable[[Any], str]) -> str:
+def _printed(value: Any, kind: str, lang: Lang, said: Callable[[Any], str], escape: Callable[[str], str]) -> str:
+    """Print a cell: phrases may hold emphasis, anything else is text."""
     if isinstance(value, Mapping) and "key" in value:
         return said(value)
-    return said(format_value(value, kind, lang))
+    return escape(format_value(value, kind, lang))
 
 
-def _split_cells(table: dict[str, Any], printer: Callable[[Any, str], str]) -> list[dict[str, Any]]:
-    """Return the rows of a table with printed cells and the classes that follow from their values."""
-    kinds = [column["kind"] for column in table["columns"]]
-    rows = []
+def _shape(value: Any, kind: str) -> str:
+    """Return the class that follows from a cell's value."""
+    if kind == "judged" and isinstance(value, str) and value:
+        return f" judged-{value}"
+    return " reason" if isinstance(value, Mapping) and "reason" in value else ""
+
+
+def _html_rows(table: dict[str, Any], lang: Lang, said: Callable[[Any], str]) -> str:
+    """Return the rows of a table's body."""
+    columns = [(column["kind"], column["align"] + (" soft" if column["soft"] else "")) for column in table["columns"]]
+    lines = []
     for line in table["rows"]:
         cells = []
-        for value, kind in zip(line["cells"], kinds, strict=True):
-            shape = f"judged-{value}" if kind == "judged" and isinstance(value, str) else ""
-            shape = "reason" if isinstance(value, Mapping) and "reason" in value else shape
-            cells.append({"text": printer(value, kind), "shape": shape})
-        rows.append({"cells": cells, "role": line["role"]})
-    return rows
+        for number, (value, (kind, style)) in enumerate(zip(line["cells"], columns, strict=True)):
+            shown = _printed(value, kind, lang, said, html.escape)
+            if number:
+                cells.append(f'<td class="{style}{_shape(value, kind)}">{shown}</td>')
+            else:
+                cells.append(f'<th scope="row" class="{style}">{shown}</th>')
+        opening = '<tr class="total">' if line["role"] == "total" else "<tr>"
+        lines.append(f"{opening}{''.join(cells)}</tr>")
+    return "\n".join(lines)
+
+
+def _markdown_rows(table: dict[str, Any], lang: Lang, said: Callable[[Any], str]) -> str:
+    """Return the rows of a table's body."""
+    kinds = [column["kind"] for column in table["columns"]]
+    lines = []
+    for line in table["rows"]:
+        cells = [_printed(value, kind, lang, said, escape_markdown) for value, kind in zip(line["cells"], kinds, strict=True)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def render_html(context: dict[str, Any]) -> str:
@@ -123,15 +146,13 @@ def render_html(context: dict[str, Any]) -> str:
     def said(value: Any) -> Markup:
         return Markup(_html_text(value, lang))
 
-    def printer(value: Any, kind: str) -> Markup:
-        return Markup(_cell(value, kind, lang, said))
-
     def drawing(figure: dict[str, Any], variant: str) -> Markup:
         return Markup(themed_svg(figure[f"svg_{variant}"], f"{figure['id']}-{variant}", say(figure["alt"], lang)))
 
     environment = _environment(autoescape=True)
     style = environment.get_template("bulletin.css").render(
-        mark=Markup(css_string(say(context["meta"]["audience"], lang))), draft=Markup(css_string(text("bulletin.draft", lang)))
+        audience=Markup(css_string(say(context["meta"]["audience"], lang))),
+        draft=Markup(css_string(text("bulletin.draft", lang))),
     )
     return environment.get_template("bulletin.html").render(
         context,
@@ -141,7 +162,7 @@ def render_html(context: dict[str, Any]) -> str:
         head=lambda label: Markup(capitalise(said(label))),
         drawing=drawing,
         date=lambda value: format_date(value, lang),
-        rows_of=lambda table: _split_cells(table, printer),
+        rows_of=lambda table: Markup(_html_rows(table, lang, lambda value: _html_text(value, lang))),
         word=lambda key, **params: text(f"bulletin.{key}", lang, **params),
         number=lambda part: section_number(part, lang),
     )
@@ -160,9 +181,6 @@ def render_markdown(context: dict[str, Any]) -> str:
     def said(value: Any) -> str:
         return say(value, lang, escape_markdown)
 
-    def printer(value: Any, kind: str) -> str:
-        return _cell(value, kind, lang, said)
-
     return (
         _environment(autoescape=False)
         .get_template("bulletin.md")
@@ -171,7 +189,7 @@ def render_markdown(context: dict[str, Any]) -> str:
             said=said,
             head=lambda label: capitalise(said(label)),
             date=lambda value: format_date(value, lang),
-            rows_of=lambda table: _split_cells(table, printer),
+            rows_of=lambda table: _markdown_rows(table, lang, said),
             word=lambda key, **params: text(f"bulletin.{key}", lang, **params),
             number=lambda part: section_number(part, lang),
         )

@@ -41,18 +41,21 @@ def _text_cell(name: str) -> pl.Expr:
 def _cells(column: SheetColumn, letter: str) -> pl.Expr:
     place = pl.concat_str(pl.lit(f'<c r="{letter}'), pl.col("_row"))
     if column.format is None:
-        whole = pl.concat_str(place, pl.lit('" t="inlineStr"><is><t xml:space="preserve">'), _text_cell(column.name), pl.lit("</t></is></c>"))
+        whole = pl.concat_str(
+            place, pl.lit('" t="inlineStr"><is><t xml:space="preserve">'), _text_cell(column.name), pl.lit("</t></is></c>")
+        )
     else:
         style = column.format._get_xf_index()
         whole = pl.concat_str(place, pl.lit(f'" s="{style}"><v>'), pl.col(column.name).cast(pl.String), pl.lit("</v></c>"))
     return whole.fill_null("").alias(letter)
 
 
-class FrameSheet(Worksheet):
+class FrameSheet(Worksheet):  # type: ignore[misc]
     """An xlsxwriter worksheet with a frozen head, a filter and a frame below it; texts stay texts, whatever they begin with."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.dim_rowmax: int
         self._frame = pl.DataFrame()
         self._columns: Sequence[SheetColumn] = ()
 
@@ -71,7 +74,11 @@ class FrameSheet(Worksheet):
             Number of columns that stay when the sheet is scrolled.
         """
         self._columns = columns
-        finite = [pl.when(pl.col(name).is_finite()).then(pl.col(name).round(6)) for name, kind in frame.schema.items() if kind.is_float()]
+        finite = [
+            pl.when(pl.col(name).is_finite()).then(pl.col(name).round(6))
+            for name, kind in frame.schema.items()
+            if kind.is_float()
+        ]
         self._frame = frame.with_columns(finite)
         for number, column in enumerate(columns):
             self.write_string(0, number, column.head, head)
@@ -89,9 +96,15 @@ class FrameSheet(Worksheet):
         super()._write_rows()
         letters = [xl_col_to_name(number) for number in range(len(self._columns))]
         for start in range(0, len(self._frame), _CHUNK):
-            part = self._frame.slice(start, _CHUNK).with_row_index("_row", offset=start + 2).with_columns(pl.col("_row").cast(pl.String))
+            part = (
+                self._frame.slice(start, _CHUNK)
+                .with_row_index("_row", offset=start + 2)
+                .with_columns(pl.col("_row").cast(pl.String))
+            )
             cells: list[Any] = [_cells(column, letter) for column, letter in zip(self._columns, letters, strict=True)]
             lines = part.select("_row", *cells).select(
-                pl.concat_str(pl.lit('<row r="'), pl.col("_row"), pl.lit('">'), *(pl.col(letter) for letter in letters), pl.lit("</row>")).alias("line")
+                pl.concat_str(
+                    pl.lit('<row r="'), pl.col("_row"), pl.lit('">'), *(pl.col(letter) for letter in letters), pl.lit("</row>")
+                ).alias("line")
             )
             self.fh.write(lines["line"].str.join("").item())

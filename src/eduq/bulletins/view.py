@@ -11,14 +11,14 @@ import polars as pl
 from eduq.bulletins.blocks import Phrase
 from eduq.bulletins.formats import phrase
 from eduq.disclosure import Publishable
+from eduq.groups import COMPOSITE, DERIVED, TOTAL
+from eduq.groups import EVERY_PAPER as ALL_SUBJECTS
 from eduq.intake.exam_file import PaperFacts
 from eduq.locale import Lang, has_text
 
-__all__ = ["ALL_SUBJECTS", "COMPOSITE", "DERIVED", "TOTAL", "GapKey", "View", "judge"]
+__all__ = ["ALL_SUBJECTS", "COMPOSITE", "DERIVED", "TOTAL", "GapKey", "View", "judge", "reason_words"]
 
-TOTAL, COMPOSITE, ALL_SUBJECTS = "total", "composite", "all_subjects"
-DERIVED = (TOTAL, COMPOSITE, ALL_SUBJECTS)
-"""Papers that are derived from others."""
+_FIXED_ORDER = {unit: i for i, unit in enumerate(("urban", "town", "rural", "female", "male"))}
 
 GapKey = tuple[str, str]
 """Comparison group and paper."""
@@ -26,12 +26,23 @@ Row = dict[str, Any]
 
 
 def judge(row: Row | None) -> str | None:
-    """Return ``above``, ``below`` or ``same`` by whether the interval of a gap lies beyond zero; None where there is no number."""
+    """Return ``above``, ``below`` or ``same`` as the interval of a gap lies beyond zero or holds it; None without a number."""
     if row is None or row["estimate"] is None or row["ci_lower"] is None:
         return None
     if row["ci_lower"] > 0:
         return "above"
     return "below" if row["ci_upper"] < 0 else "same"
+
+
+def reason_words(code: str) -> Phrase | str:
+    """Return why a number cannot be given, in words."""
+    return phrase(f"reasons.{code}") if has_text(f"reasons.{code}") else code
+
+
+def reason_cell(code: str) -> Phrase:
+    """Return what stands in the cell of a number that cannot be given."""
+    key = f"bulletin.cell.reason.{code}"
+    return phrase(key if has_text(key) else "bulletin.cell.nothing")
 
 
 class View:
@@ -91,6 +102,12 @@ class View:
             found.setdefault(paper, []).append(group)
         return found
 
+    def main_groups(self, paper: str) -> list[str]:
+        """Return the comparison groups of a paper without those of schools that sat, were paced or were marked otherwise."""
+        groups = self.area_groups.get(paper, [])
+        plain = [group for group in groups if not (self._groups.get(group) or {}).get("deviation")]
+        return plain or groups
+
     @cached_property
     def real_papers(self) -> list[str]:
         """Papers that were sat, in order; a total counts where nothing else was."""
@@ -103,7 +120,12 @@ class View:
         schools = self.of("school") if "school" in self.unit_types else self.pub.estimates
         known = schools.filter(pl.col("measure").is_in(["composite_z", "z_mean"]) & pl.col("estimate").is_not_null())
         pairs = set(known.select("paper", "measure").unique().iter_rows())
-        wanted = [(COMPOSITE, "composite_z"), (COMPOSITE, "z_mean"), (TOTAL, "z_mean"), *((paper, "z_mean") for paper in self.real_papers)]
+        wanted = [
+            (COMPOSITE, "composite_z"),
+            (COMPOSITE, "z_mean"),
+            (TOTAL, "z_mean"),
+            *((paper, "z_mean") for paper in self.real_papers),
+        ]
         return next((pair for pair in wanted if pair in pairs), None)
 
     def gap_rows(self, unit_type: str, paper: str, measure: str) -> dict[str, list[Row]]:
@@ -131,6 +153,8 @@ class View:
 
     def position(self, unit_type: str, unit: str) -> tuple[Any, ...]:
         """Return where a unit stands in the register."""
+        if unit_type in ("area_type", "sex") and unit in _FIXED_ORDER:
+            return (0, _FIXED_ORDER[unit], unit)
         known = self._units.get((unit_type, unit))
         key = known["sort_key"] if known else None
         return (0, key, unit) if isinstance(key, (int, float)) else (1, str(key or ""), unit)
@@ -154,7 +178,7 @@ class View:
     @cached_property
     def area_word(self) -> Phrase:
         """What the whole is called: the county, the city, the school, as far as the exam says."""
-        scope = self.exam.exam.scope or "unknown"
+        scope: str = self.exam.exam.scope or "unknown"
         if scope == "county" and "区" in self.settings.issuer and "县" not in self.settings.issuer:
             scope = "district"
         return phrase(f"bulletin.area.{scope}")
@@ -188,7 +212,9 @@ class View:
         if known["year_group"] and self._year_groups > 1:
             parts.append(phrase(f"bulletin.year_group.{known['year_group']}"))
         if known["track"]:
-            parts.append(phrase(f"bulletin.track.{known['track']}") if has_text(f"bulletin.track.{known['track']}") else known["track"])
+            parts.append(
+                phrase(f"bulletin.track.{known['track']}") if has_text(f"bulletin.track.{known['track']}") else known["track"]
+            )
         if known["deviation"]:
             parts.append(phrase("bulletin.group_deviation"))
         return parts
@@ -218,6 +244,6 @@ class View:
             if item["estimate"] is None and item["reason"]:
                 counts.setdefault(item["reason"], set()).add(item["unit"])
         return [
-            phrase("bulletin.reason_note", cell=phrase(f"bulletin.cell.reason.{code}"), n=len(units), reason=phrase(f"reasons.{code}"))
+            phrase("bulletin.reason_note", cell=reason_cell(code), n=len(units), reason=reason_words(code))
             for code, units in sorted(counts.items())
         ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,9 @@ import polars as pl
 from eduq.bulletins.annexes import band_counts, definition_list
 from eduq.bulletins.basics import check_sentences, data_line, premises, reject_words
 from eduq.bulletins.formats import format_value, measure_kind, phrase, say
-from eduq.bulletins.view import DERIVED, View
+from eduq.bulletins.view import View
 from eduq.disclosure import Publishable
+from eduq.groups import DERIVED
 from eduq.locale import Lang, has_text, text
 from eduq.tables import STATUSES
 
@@ -26,10 +26,19 @@ if TYPE_CHECKING:
 __all__ = ["write_workbook"]
 
 _ORDER = ("area", "township", "cluster", "area_type", "school", "sex", "class", "teacher")
-_WITH_INTERVAL = ("mean_score", "z_mean", "composite_z", "excellent_rate", "pass_rate", "low_score_rate", "all_pass_rate", "bottom30_share")
+_WITH_INTERVAL = (
+    "mean_score",
+    "z_mean",
+    "composite_z",
+    "excellent_rate",
+    "pass_rate",
+    "low_score_rate",
+    "all_pass_rate",
+    "bottom30_share",
+)
 _FORMATS = {
     "count": "#,##0",
-    "mark": "0.00",
+    "score": "0.00",
     "rate": "0.0%",
     "change": '+0.0%;"\u2212"0.0%;0.0%',
     "gap": '+0.00;"\u2212"0.00;0.00',
@@ -121,7 +130,7 @@ def write_workbook(publishable: Publishable, lang: Lang, path: Path) -> None:
             sheet.fit_to_pages(1, 0)
             sheet.set_header(f"&L{audience.replace('&', '&&')}&R&A")
         book.close()
-        os.replace(unfinished, path)
+        unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -141,7 +150,11 @@ def _wide(view: View, unit_type: str, measures: list[str]) -> pl.DataFrame:
         wanted = ["estimate", *(["ci_lower", "ci_upper"] if measure in _WITH_INTERVAL else [])]
         part = known.filter(pl.col("_m") == number).select(*keys, *(pl.col(name).alias(f"{measure}:{name}") for name in wanted))
         wide = wide.join(part, on=keys, how="left")
-    reasons = known.filter(pl.col("estimate").is_null() & pl.col("reason").is_not_null()).group_by(keys).agg(pl.col("reason").unique().sort())
+    reasons = (
+        known.filter(pl.col("estimate").is_null() & pl.col("reason").is_not_null())
+        .group_by(keys)
+        .agg(pl.col("reason").unique().sort())
+    )
     return wide.join(reasons, on=keys, how="left")
 
 
@@ -170,7 +183,10 @@ def _add_units(writer: _Writer, unit_type: str) -> None:
                 head = writer.word(f"workbook.{side}", name=view.measure_name(measure))
                 columns.append(writer.number(f"{measure}:ci_{side}", head, kinds[measure]))
     columns.append(writer.words("reason", writer.word("workbook.reason"), 24))
-    if view.pub.comparability["deviation"].is_not_null().any() or frame["comparison_group"].n_unique() > frame["paper"].n_unique():
+    if (
+        view.pub.comparability["deviation"].is_not_null().any()
+        or frame["comparison_group"].n_unique() > frame["paper"].n_unique()
+    ):
         columns.append(writer.words("comparison_group", writer.word("workbook.group"), 24))
     key = f"sheet.{unit_type}"
     name = writer.word(key) if has_text(f"bulletin.{key}") else writer.word("sheet.sub", name=unit_type.removeprefix("sub_"))
@@ -181,11 +197,15 @@ def _named(view: View, unit_type: str, wide: pl.DataFrame) -> pl.DataFrame:
     """Add names, order and worded reasons."""
     lang = view.lang
     units = wide["unit"].unique()
-    known = view.pub.units.filter(pl.col("unit_type") == unit_type).select("unit", "parent", "sort_key").unique("unit", keep="first")
+    known = view.pub.units.filter(pl.col("unit_type") == unit_type).select("unit", "parent").unique("unit", keep="first")
+    order = {unit: i for i, unit in enumerate(sorted(units, key=lambda unit: view.position(unit_type, unit)))}
     names = {unit: say(view.unit_name(unit_type, unit), lang) for unit in units}
     papers = {code: i for i, code in enumerate(view.area_groups)}
     paper_names = {code: say(view.paper_name(code), lang) for code in wide["paper"].unique()}
-    reasons = {code: text(f"reasons.{code}", lang) if has_text(f"reasons.{code}") else code for code in wide["reason"].explode().drop_nulls().unique()}
+    reasons = {
+        code: text(f"reasons.{code}", lang) if has_text(f"reasons.{code}") else code
+        for code in wide["reason"].explode().drop_nulls().unique()
+    }
     worded = pl.col("reason").list.eval(pl.element().replace(reasons)).list.join(text("bulletin.clause_joiner", lang))
     return (
         wide.join(known, on="unit", how="left")
@@ -194,8 +214,9 @@ def _named(view: View, unit_type: str, wide: pl.DataFrame) -> pl.DataFrame:
             pl.col("paper").replace(paper_names).alias("paper_name"),
             pl.col("paper").replace_strict(papers, default=len(papers), return_dtype=pl.Int64).alias("_paper"),
             worded.alias("reason"),
+            pl.col("unit").replace_strict(order, return_dtype=pl.Int64).alias("_unit"),
         )
-        .sort("sort_key", "unit", "_paper", "comparison_group", nulls_last=True)
+        .sort("_unit", "_paper", "comparison_group", nulls_last=True)
     )
 
 
@@ -225,7 +246,10 @@ def _add_bands(writer: _Writer) -> None:
             if counted is None or (paper in DERIVED and paper not in view.real_papers):
                 continue
             label, total = say(view.paper_label(group, paper), view.lang), sum(counted)
-            rows += [(label, i * width, (i + 1) * width, n, n / total if total else None) for i, n in reversed(list(enumerate(counted)))]
+            rows += [
+                (label, i * width, (i + 1) * width, n, n / total if total else None)
+                for i, n in reversed(list(enumerate(counted)))
+            ]
     schema = {"paper": pl.String, "low": pl.Int64, "high": pl.Int64, "count": pl.Int64, "share": pl.Float64}
     columns = [
         writer.words("paper", writer.word("workbook.paper")),

@@ -83,7 +83,7 @@ class Display:
             console.print(self._say("rejected", reason=text(f"reject.{line['code']}", self.lang), n=line["n"]))
 
     def _paper_name(self, paper: str) -> str:
-        key = f"bulletin.subjects.{paper}"
+        key = f"bulletin.subject.{paper}"
         return text(key, self.lang) if has_text(key) else paper
 
     def _area_table(self, found: Analysis) -> Table:

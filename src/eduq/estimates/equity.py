@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,6 +52,12 @@ class CorrectedCV:
     ci_upper: float
 
 
+@lru_cache(maxsize=1)
+def _draws(units: int) -> Floats:
+    """The seeded standard normal draws: the same for every paper with as many units."""
+    return np.random.default_rng(BOOTSTRAP_SEED).standard_normal((BOOTSTRAP_DRAWS, units))
+
+
 def _corrected(means: Floats, noise: Floats, share: Floats) -> tuple[Floats, Floats]:
     """Return the noise-corrected and the raw between-unit variance over the weighted mean squared; arrays end in units."""
     centre = (means * share).sum(axis=-1, keepdims=True)
@@ -73,12 +80,13 @@ def corrected_cv(means: ArrayLike, std_errors: ArrayLike, weights: ArrayLike, *,
         Two-sided level.
     """
     x, se, p = (np.asarray(values, dtype=np.float64) for values in (means, std_errors, weights))
+    order = np.lexsort((p, se, x))  # which draw a unit gets must not depend on its name
+    x, se, p = x[order], se[order], p[order]
     share = p / p.sum()
     squared, raw = _corrected(x, se**2, share)
     centre = float(share @ x)
     shrink = np.sqrt(squared / raw) if raw > 0 else 0.0
-    draws = np.random.default_rng(BOOTSTRAP_SEED).standard_normal((BOOTSTRAP_DRAWS, len(x)))
-    simulated, _ = _corrected(centre + (x - centre) * shrink + draws * se, se**2, share)
+    simulated, _ = _corrected(centre + (x - centre) * shrink + _draws(len(x)) * se, se**2, share)
     values = np.sqrt(simulated)
     low, high = np.quantile(values, [(1 - conf_level) / 2, (1 + conf_level) / 2])
     return CorrectedCV(float(np.sqrt(squared)), float(values.std(ddof=1)), float(low), float(high))

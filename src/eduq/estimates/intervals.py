@@ -128,6 +128,10 @@ def binomial_ranks(n: NDArray[np.int64], probability: float, conf_level: float) 
     """
     from scipy.special import bdtr, bdtrc, ndtri
 
+    every_n, place = np.unique(n, return_inverse=True)
+    if len(every_n) < len(n):
+        low, high, coverage = binomial_ranks(every_n, probability, conf_level)
+        return low[place], high[place], coverage[place]
     alpha = (1 - conf_level) / 2
     count = np.maximum(n, 1).astype(np.float64)
     half_width = -ndtri(alpha) * np.sqrt(count * probability * (1 - probability)) + 3

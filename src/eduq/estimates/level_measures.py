@@ -17,25 +17,56 @@ from eduq.estimates.measures import Measure
 from eduq.settings import AbsencePolicy, RunSettings
 from eduq.summaries import CellTable
 
-__all__ = ["BOTTOM_SHARE", "LevelContext", "MeasureColumns", "measure_levels"]
+__all__ = ["BOTTOM_SHARE", "METHODS", "REASONS", "LevelContext", "MeasureColumns", "measure_levels"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Codes = NDArray[np.int8]
 BOTTOM_SHARE = 0.30
+METHODS = (
+    "wilson",
+    "t",
+    "t_pooled",
+    "t_part_of_area",
+    "t_pooled_part_of_area",
+    "fourth_moment",
+    "delta",
+    "order_statistics",
+    "range",
+)
+"""How an interval was made; arrays hold the place in this tuple."""
+REASONS = (
+    "",
+    "no_candidates",
+    "not_computable",
+    "max_score_unknown",
+    "below_two",
+    "zero_mean",
+    "zero_spread",
+    "pace_not_shared",
+    "paper_not_shared",
+    "sitting_not_shared",
+    "marking_not_shared",
+    "single_school",
+    "full_marks_differ",
+)
+"""Why a number cannot be given; arrays hold the place in this tuple, 0 where it can."""
+_M = {name: np.int8(code) for code, name in enumerate(METHODS)}
+_R = {name: np.int8(code) for code, name in enumerate(REASONS)}
 _HUNDRED = 100.0
 
 
 @dataclass(frozen=True)
 class MeasureColumns:
-    """One measure of every row: arrays of length R; nan is null, an empty reason is none."""
+    """One measure of every row: arrays of length R; nan is null, methods and reasons are codes."""
 
     estimate: Floats
     std_error: Floats
     ci_lower: Floats
     ci_upper: Floats
     n: Ints
-    method: NDArray[np.str_]
-    reason: NDArray[np.str_]
+    method: Codes
+    reason: Codes
     conf_level: Floats
 
 
@@ -56,7 +87,7 @@ class LevelContext:
     comparable
         Whether the group of a row admits comparison.
     why_not
-        Reason code where it does not, else empty.
+        Reason where it does not (place in `REASONS`), else 0.
     policy, settings
         Of the run.
     """
@@ -66,7 +97,7 @@ class LevelContext:
     group: Ints
     max_score: Ints
     comparable: NDArray[np.bool_]
-    why_not: NDArray[np.str_]
+    why_not: Codes
     policy: AbsencePolicy
     settings: RunSettings
 
@@ -81,15 +112,15 @@ class LevelContext:
             variance = np.where(df > 0, squares / df, np.nan)
         return variance[self.group], df[self.group]
 
-    def own_or_pooled(self, below: int) -> tuple[Floats, Floats, NDArray[np.str_]]:
-        """Return the variance to use, its df and the method: the unit's own, or pooled when n is small or nothing varies."""
+    def own_or_pooled(self, below: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+        """Return the variance to use, its df and whether it is pooled: when n is small or nothing varies in the unit."""
         pooled, pooled_df = self.pooled
         own = self.cells.variance
         use_pooled = (self.cells.n < below) | ~(own > 0)
         use_pooled &= np.isfinite(pooled) & (pooled_df >= 1)
         variance = np.where(use_pooled, pooled, own)
         df = np.where(use_pooled, pooled_df, self.cells.n - 1.0)
-        return variance, df, np.where(use_pooled, "t_pooled", "t")
+        return variance, df, use_pooled
 
     @cached_property
     def area_mean(self) -> Floats:
@@ -117,27 +148,26 @@ def _columns(
     parts: Parts,
     *,
     n: Ints | None = None,
-    method: str | NDArray[np.str_],
+    method: str | Codes,
     needs_full: bool = False,
     compares: bool = False,
-    reason: NDArray[np.str_] | None = None,
+    reason: Codes | None = None,
     conf_level: Floats | None = None,
 ) -> MeasureColumns:
     """Put parts into columns: null with a reason wherever the number cannot be given."""
     size = context.cells.size
     base = context.cells.n if n is None else n
-    why = np.full(size, "", dtype="U32") if reason is None else reason.astype("U32")
+    why = np.zeros(size, dtype=np.int8) if reason is None else reason
     if needs_full:
-        why = np.where(context.max_score > 0, why, "max_score_unknown")
+        why = np.where(context.max_score > 0, why, _R["max_score_unknown"])
     if compares:
         why = np.where(context.comparable, why, context.why_not)
-    why = np.where(base > 0, why, "no_candidates")
-    estimate, std_error, lower, upper = (np.where((why == "") & np.isfinite(part), part, np.nan) for part in parts)
-    why = np.where((why == "") & ~np.isfinite(estimate), "not_computable", why)
+    why = np.where(base > 0, why, _R["no_candidates"])
+    estimate, std_error, lower, upper = (np.where((why == 0) & np.isfinite(part), part, np.nan) for part in parts)
+    why = np.where((why == 0) & ~np.isfinite(estimate), _R["not_computable"], why)
+    codes = np.full(size, _M[method]) if isinstance(method, str) else method
     level = np.full(size, context.settings.conf_level) if conf_level is None else conf_level
-    return MeasureColumns(
-        estimate, std_error, lower, upper, base, np.broadcast_to(np.asarray(method, dtype="U32"), (size,)), why, np.where(np.isfinite(lower), level, np.nan)
-    )
+    return MeasureColumns(estimate, std_error, lower, upper, base, codes, why, np.where(np.isfinite(lower), level, np.nan))
 
 
 def _proportion(context: LevelContext, successes: Ints, n: Ints, **how: bool) -> MeasureColumns:
@@ -184,12 +214,12 @@ def bottom_share(context: LevelContext, measure: Measure) -> MeasureColumns:
     return _proportion(context, within, _base_of_rates(context), compares=True)
 
 
-def _mean_parts(context: LevelContext, unit: Floats | float) -> tuple[Parts, NDArray[np.str_]]:
-    variance, df, method = context.own_or_pooled(context.settings.pooled_mean_below)
+def _mean_parts(context: LevelContext, unit: Floats | float) -> tuple[Parts, Codes]:
+    variance, df, pooled = context.own_or_pooled(context.settings.pooled_mean_below)
     with np.errstate(invalid="ignore", divide="ignore"):
         estimate = context.cells.mean / unit
         std_error = np.sqrt(variance / context.cells.n) / unit
-    return (estimate, *student(estimate, std_error, df, context.settings.conf_level)), method
+    return (estimate, *student(estimate, std_error, df, context.settings.conf_level)), np.where(pooled, _M["t_pooled"], _M["t"])
 
 
 def mean_score(context: LevelContext, measure: Measure) -> MeasureColumns:
@@ -211,8 +241,8 @@ def _sd_factor(context: LevelContext) -> Floats:
         return np.sqrt((n - 1) / n) if context.settings.sd_divisor == "population" else np.ones_like(n)
 
 
-def _too_few(context: LevelContext) -> NDArray[np.str_]:
-    return np.where(context.cells.n < 2, "below_two", "")
+def _too_few(context: LevelContext) -> Codes:
+    return np.where(context.cells.n < 2, _R["below_two"], _R[""])
 
 
 def sd(context: LevelContext, measure: Measure) -> MeasureColumns:
@@ -239,7 +269,7 @@ def cv(context: LevelContext, measure: Measure) -> MeasureColumns:
         std_error = ratio * np.sqrt(np.maximum(relative, 0))
         factor = _sd_factor(context)
         parts = (ratio * factor, std_error * factor, (ratio - z * std_error) * factor, (ratio + z * std_error) * factor)
-    reason = np.where(cells.n < 2, "below_two", np.where(cells.total > 0, "", "zero_mean"))
+    reason = np.where(cells.n < 2, _R["below_two"], np.where(cells.total > 0, _R[""], _R["zero_mean"]))
     return _columns(context, parts, method="delta", reason=reason)
 
 
@@ -257,20 +287,21 @@ def quantile(context: LevelContext, measure: Measure) -> MeasureColumns:
     return _columns(
         context,
         (estimate, missing, *bounds),
-        method=np.where(few, "range", "order_statistics"),
+        method=np.where(few, _M["range"], _M["order_statistics"]),
         conf_level=np.where(coverage >= level, level, coverage),
     )
 
 
 def _gap(context: LevelContext, scale: float, shift: float) -> MeasureColumns:
-    variance, df, method = context.own_or_pooled(context.settings.pooled_gap_below)
+    variance, df, pooled = context.own_or_pooled(context.settings.pooled_gap_below)
     with np.errstate(invalid="ignore", divide="ignore"):
         estimate = shift + scale * (context.cells.mean - context.area_mean) / context.area_sd
         finite = np.maximum(1 - context.share, 0)
         std_error = scale * np.sqrt(variance / context.cells.n * finite) / context.area_sd
     parts = (estimate, *student(estimate, std_error, df, context.settings.conf_level))
-    reason = np.where(context.area_sd > 0, "", "zero_spread")
-    return _columns(context, parts, method=np.char.add(method, "_part_of_area"), compares=True, reason=reason)
+    reason = np.where(context.area_sd > 0, _R[""], _R["zero_spread"])
+    method = np.where(pooled, _M["t_pooled_part_of_area"], _M["t_part_of_area"])
+    return _columns(context, parts, method=method, compares=True, reason=reason)
 
 
 def z_mean(context: LevelContext, measure: Measure) -> MeasureColumns:
@@ -319,7 +350,7 @@ def _mean_ratio(context: LevelContext, shift: float) -> MeasureColumns:
     ratio, std_error = _ratio_parts(context)
     estimate = ratio + shift
     half = normal_quantile(context.settings.conf_level) * std_error
-    reason = np.where(context.area_mean > 0, "", "zero_mean")
+    reason = np.where(context.area_mean > 0, _R[""], _R["zero_mean"])
     return _columns(context, (estimate, std_error, estimate - half, estimate + half), method="delta", compares=True, reason=reason)
 
 

@@ -10,7 +10,7 @@ import polars as pl
 from eduq.errors import UsageError
 from eduq.estimates.equity import corrected_cv
 from eduq.estimates.intervals import student
-from eduq.estimates.level_measures import LevelContext, measure_levels
+from eduq.estimates.level_measures import METHODS, REASONS, LevelContext, measure_levels
 from eduq.estimates.measures import Measure, load_measures
 from eduq.estimates.results import EstimateResult
 from eduq.groups import COMPOSITE, EVERY_PAPER, TOTAL
@@ -103,7 +103,7 @@ def _context(cells: CellTable, area: CellTable, summary: Summary, exam: ExamFile
         group=aligned["place"].cast(pl.Int64).to_numpy(),
         max_score=_full_marks(exam, cells.rows["paper"]),
         comparable=aligned["comparable"].to_numpy(),
-        why_not=aligned["reason"].fill_null("").to_numpy().astype("U32"),
+        why_not=np.array([REASONS.index(reason or "") for reason in aligned["reason"]], dtype=np.int8),
         policy=exam.absence.policy,
         settings=settings,
     )
@@ -121,22 +121,16 @@ def _long(context: LevelContext, measures: Mapping[str, Measure]) -> pl.DataFram
         field: np.stack([getattr(column, field) for column in columns], axis=1).ravel()[applies]
         for field in ("n", "estimate", "std_error", "ci_lower", "ci_upper", "conf_level")
     }
-    words = {field: _spell([getattr(column, field) for column in columns], applies) for field in ("method", "reason")}
+    codes = {field: np.stack([getattr(column, field) for column in columns], axis=1).ravel()[applies] for field in ("method", "reason")}
     measure_index = np.tile(np.arange(len(names)), context.cells.size)[applies]
     return context.cells.rows[row].with_columns(
         pl.Series("measure", names)[measure_index].alias("measure"),
         pl.Series("n_expected", context.cells.n_expected[row]),
         pl.Series("n_present", context.cells.n_present[row]),
         *(pl.Series(field, value) for field, value in fields.items()),
-        *(value.alias(field) for field, value in words.items()),
+        pl.Series("method", METHODS)[codes["method"]].alias("method"),
+        pl.Series("reason", REASONS)[codes["reason"]].alias("reason"),
     )
-
-
-def _spell(columns: Sequence[np.ndarray[tuple[int], np.dtype[np.str_]]], keep: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> pl.Series:
-    """Turn arrays of few distinct words into one string column, by way of their codes."""
-    words = sorted({str(word) for column in columns for word in np.unique(column)})
-    code = np.stack([np.searchsorted(words, column) for column in columns], axis=1).ravel()[keep]
-    return pl.Series("word", words, dtype=pl.String)[code]
 
 
 def _composite_rows(unit: UnitSummary, mapping: pl.DataFrame) -> pl.DataFrame:
@@ -196,7 +190,7 @@ def _school_cv(schools: LevelContext, settings: RunSettings) -> pl.DataFrame:
             continue
         line = {**group, "measure": "school_cv", "n_expected": int(schools.area.n_expected[place]), "n_present": int(schools.area.n_present[place]), "n": int(cells.n[of_group].sum())}
         usable = of_group & np.isfinite(variance)
-        why = "" if bool(schools.comparable[of_group].all()) and of_group.any() else str(schools.why_not[of_group][0]) if of_group.any() else "no_candidates"
+        why = "" if bool(schools.comparable[of_group].all()) and of_group.any() else REASONS[schools.why_not[of_group][0]] if of_group.any() else "no_candidates"
         if not why and usable.sum() < 2:
             why = "single_school"
         if not why and not (cells.mean[usable] > 0).all():

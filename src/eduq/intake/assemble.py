@@ -75,17 +75,9 @@ def assemble(
     one_school = exam.exam.scope == "school"
     titles = [title for part in parts for title in part.titles]
     schools = add_places(parts, one_school, checks)
-    kind = choose_id_kind(parts)
-    if kind is None:
-        checks.add("mixed_id_kinds", "warning", n=len(parts))
-    elif kind == "exam_no":
-        qualify_repeated(parts, kind, checks)
+    _identify(parts, exam, checks, rejects)
     for part in parts:
-        add_identity(part, kind or part.id_kinds[0], exam, checks, rejects)
         add_groups(part, exam, checks)
-    named = sum(part.frame.height for part in parts if (kind or part.id_kinds[0]) == "name")
-    if named:
-        checks.add("identity_by_name", "warning", n=named)
     refuse_overlaps(parts)
     spoilt = pl.concat([part.spoilt.get_column("candidate_id") for part in parts])
     headers = {code: written for part in reversed(parts) for code, written in part.headers.items()}
@@ -94,7 +86,7 @@ def assemble(
     resolved = _resolve_exam(exam, papers, full_marks, headers, checks)
     resolved = _name_exam(resolved, files, found, titles, checks)
     frame = _in_order(frame, papers, str(resolved.exam.id))
-    _find_zero_heaps(frame, papers, headers, checks)
+    _find_zero_heaps(frame, papers, headers, dict(schools.select("school_id", "name").iter_rows()), checks)
     rejected = rejects.frame()
     return ScoreTable(
         frame=frame,
@@ -110,6 +102,20 @@ def _refuse_total_only(parts: Sequence[Part]) -> None:
     only = [part for part in parts if part.papers == [TOTAL]]
     if only and len(only) < sum(bool(part.papers) for part in parts):
         raise DataFileError("total_only_file", Place(only[0].file, only[0].sheet))
+
+
+def _identify(parts: Sequence[Part], exam: ExamFile, checks: CheckList, rejects: RejectList) -> None:
+    """Name the candidates of all parts by one kind of id, or say that there is none they share."""
+    kind = choose_id_kind(parts)
+    if kind is None:
+        checks.add("mixed_id_kinds", "warning", n=len(parts))
+    elif kind == "exam_no":
+        qualify_repeated(parts, kind, checks)
+    for part in parts:
+        add_identity(part, kind or part.id_kinds[0], exam, checks, rejects)
+    named = sum(part.frame.height for part in parts if (kind or part.id_kinds[0]) == "name")
+    if named:
+        checks.add("identity_by_name", "warning", n=named)
 
 
 def _stack(parts: list[Part]) -> pl.DataFrame:
@@ -206,7 +212,9 @@ def _in_order(frame: pl.DataFrame, papers: Sequence[str], exam_id: str) -> pl.Da
     )
 
 
-def _find_zero_heaps(frame: pl.DataFrame, papers: Sequence[str], headers: dict[str, str], checks: CheckList) -> None:
+def _find_zero_heaps(
+    frame: pl.DataFrame, papers: Sequence[str], headers: dict[str, str], schools: dict[str, str], checks: CheckList
+) -> None:
     """List schools and papers with many zeros, and rows of nothing but zeros: they may be absences."""
     zero = frame.lazy().filter(pl.any_horizontal(pl.col(papers) == 0)).select("school_id", *papers).collect()
     if zero.height < _ZERO_PUPILS:
@@ -218,7 +226,7 @@ def _find_zero_heaps(frame: pl.DataFrame, papers: Sequence[str], headers: dict[s
     present = present.unpivot(index="school_id", variable_name="paper", value_name="present")
     heaps = heaps.join(present, on=["school_id", "paper"], maintain_order="left")
     for school, paper, n, _ in heaps.filter(pl.col("value") >= _ZERO_SHARE * pl.col("present")).iter_rows():
-        checks.add("zero_heap", "warning", column=headers.get(paper, paper), found=school, n=int(n))
+        checks.add("zero_heap", "warning", column=headers.get(paper, paper), found=schools[school], n=int(n))
     several = pl.sum_horizontal(pl.col(papers).is_not_null()) > 1
     all_zero = zero.filter(pl.all_horizontal(pl.col(papers).fill_null(0) == 0) & several).height
     if all_zero:

@@ -24,7 +24,7 @@ class TextTable:
     """A text file as a table: first rows, a loader of the body, the encoding."""
 
     head: list[list[str]]
-    body: Callable[[int], pl.DataFrame]
+    body: Callable[[int, int], pl.DataFrame]
     encoding: str
 
 
@@ -83,11 +83,12 @@ def open_text(source: SourceFile, known: Sequence[str] = ()) -> TextTable:
     if chosen is None:
         raise DataFileError("no_header", source.place)
     head = [_cells(record, chosen) for record in records]
-    width = max(len(row) for row in head)
+    widest = max(len(row) for row in head)
 
-    def body(start: int) -> pl.DataFrame:
+    def body(start: int, width: int) -> pl.DataFrame:
         offset = ends[start - 1] if 0 < start <= len(ends) else 0 if start == 0 else len(data)
-        return _read_body(source, data, offset, start, chosen, width)
+        frame = _read_body(source, data, offset, start, chosen, max(widest, width))
+        return trim_tail(_drop_beyond(source, frame, start, width))
 
     return TextTable(head, body, encoding)
 
@@ -105,7 +106,17 @@ def _read_body(source: SourceFile, data: bytes, offset: int, start: int, delimit
             frame = _read_slowly(source, data[offset:], start, delimiter, width)
     else:
         frame = _read_slowly(source, data[offset:], start, delimiter, width)
-    return trim_tail(frame)
+    return frame
+
+
+def _drop_beyond(source: SourceFile, frame: pl.DataFrame, start: int, width: int) -> pl.DataFrame:
+    """Drop blank columns to the right of the header; a filled cell there belongs to no column, so its row is named."""
+    for name in frame.columns[width:]:
+        rows = (frame.get_column(name).str.strip_chars().str.len_bytes() > 0).arg_true()
+        if len(rows):
+            n = max(place + 1 for place, cell in enumerate(frame.row(int(rows[0]))) if cell)
+            raise DataFileError("row_too_long", Place(file=source.name, row=start + int(rows[0]) + 1), n=n, expected=width)
+    return frame[:, :width]
 
 
 def _read_slowly(source: SourceFile, data: bytes, start: int, delimiter: str, width: int) -> pl.DataFrame:

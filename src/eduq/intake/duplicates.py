@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 
 from eduq.errors import DataFileError, Place
@@ -44,6 +45,9 @@ def refuse_overlaps(parts: Sequence[Part]) -> None:
     DataFileError
         ``files_overlap``.
     """
+    ids = pl.concat([part.frame.get_column("candidate_id").hash(seed=0) for part in parts])
+    if len(parts) < 2 or ids.n_unique() == len(ids):
+        return
     for place, one in enumerate(parts):
         for other in parts[place + 1 :]:
             if set(one.papers) == set(other.papers) or not one.frame.height or not other.frame.height:
@@ -70,24 +74,27 @@ def drop_duplicates(frame: pl.DataFrame, spoilt: pl.Series, rejects: RejectList)
     rejects
         Gets the rejected rows.
     """
-    hashes = frame.get_column("candidate_id").hash(seed=0)
-    if not len(spoilt) and hashes.n_unique() == frame.height:
-        return frame
     ids = frame.get_column("candidate_id")
-    twice = ids.is_duplicated()
-    bad = ids.is_in(spoilt.implode())
-    several = frame.filter(twice)
+    hashes = ids.hash(seed=0)
+    contradicted = ids.is_in(spoilt.implode()) if len(spoilt) else pl.repeat(False, len(ids), eager=True)
+    if not contradicted.any() and hashes.n_unique() == frame.height:
+        return frame
+    places = (hashes.is_duplicated() | contradicted).arg_true()
     content = [name for name in frame.columns if name not in _PLACE]
-    several = several.with_columns(
-        pl.struct(content).hash().alias("_content"), first=pl.int_range(pl.len()).over("candidate_id") == 0
-    ).with_columns(same=pl.col("_content").n_unique().over("candidate_id") == 1)
-    conflict = several.filter(~pl.col("same") | pl.col("candidate_id").is_in(spoilt.implode()))
-    once_more = several.filter(pl.col("same") & ~pl.col("first") & ~pl.col("candidate_id").is_in(spoilt.implode()))
-    lonely = frame.filter(bad & ~twice)
-    for rows, code in ((conflict, "duplicate_conflict"), (lonely, "duplicate_conflict"), (once_more, "duplicate_identical")):
-        _reject(rows, code, rejects)
-    gone = pl.concat([rows.select(_PLACE) for rows in (conflict, lonely, once_more)])
-    return frame.join(gone, on=_PLACE, how="anti", nulls_equal=True, maintain_order="left")
+    rows = frame[places].select(
+        *_PLACE,
+        place=pl.lit(places),
+        contradicted=pl.lit(contradicted.gather(places)),
+        first=pl.int_range(pl.len()).over("candidate_id") == 0,
+        same=pl.struct(content).hash(seed=0).n_unique().over("candidate_id") == 1,
+    )
+    conflict = pl.col("contradicted") | ~pl.col("same")
+    gone = rows.filter(conflict | ~pl.col("first")).with_columns(conflict=conflict)
+    _reject(gone.filter("conflict"), "duplicate_conflict", rejects)
+    _reject(gone.filter(~pl.col("conflict")), "duplicate_identical", rejects)
+    kept = np.ones(frame.height, dtype=bool)
+    kept[gone.get_column("place").to_numpy()] = False
+    return frame.filter(pl.Series(kept))
 
 
 def _reject(rows: pl.DataFrame, code: str, rejects: RejectList) -> None:

@@ -57,6 +57,8 @@ class Header:
         Texts standing above it.
     hits
         How many different things were understood.
+    joined
+        How many columns got their meaning from two rows, such as 得分 under 语文.
     """
 
     first: int
@@ -64,26 +66,25 @@ class Header:
     columns: tuple[HeaderColumn, ...]
     titles: tuple[str, ...]
     hits: int
+    joined: int
 
 
-def _compose(parts: Sequence[str], words: Vocabulary) -> tuple[Meaning | None, float | None]:
-    """Give the meaning of the cells that stand over one column, top to bottom."""
-    marks = [mark for part in parts if (mark := normalise_header(part)[1]) is not None]
-    full_mark = marks[-1] if marks else None
+def _compose(parts: Sequence[str], words: Vocabulary) -> tuple[Meaning | None, bool]:
+    """Give the meaning of the cells that stand over one column, top to bottom, and whether it took two of them."""
     if len(parts) == 1:
-        return words.recognise(parts[0]), full_mark
+        return words.recognise(parts[0]), False
     last, above = parts[-1], parts[:-1]
     for part in reversed(above):
         code = words.subject(part)
         if code is not None:
             found = words.combine(code, last)
-            return _scaled_total(found, part), full_mark
+            return _scaled_total(found, part), found is not None
     own = words.recognise(last)
     if own is not None and own.kind == "score":
         for part in reversed(above):
             if words.metric(part) is not None:
-                return words.combine(own.key, part), full_mark
-    return own or words.recognise("".join(parts)), full_mark
+                return words.combine(own.key, part), True
+    return own or words.recognise("".join(parts)), False
 
 
 def _scaled_total(found: Meaning | None, part: str) -> Meaning | None:
@@ -117,17 +118,21 @@ def _build(
     words = vocabulary()
     rows = _fill(cells, first, depth, merged)
     columns = []
+    n_joined = 0
     for position in range(len(rows[0])):
         parts: list[str] = []
         for row in rows:
             if row[position] and (not parts or parts[-1] != row[position]):
                 parts.append(row[position])
-        meaning, full_mark = _compose(parts, words) if parts else (None, None)
-        columns.append(HeaderColumn(position, PART_JOINER.join(" ".join(part.split()) for part in parts), meaning, full_mark))
+        meaning, joined = _compose(parts, words) if parts else (None, False)
+        n_joined += joined
+        marks = [mark for part in parts if (mark := normalise_header(part)[1]) is not None]
+        written = PART_JOINER.join(" ".join(part.split()) for part in parts)
+        columns.append(HeaderColumn(position, written, meaning, marks[-1] if marks else None))
     titles = tuple(text for row in cells[:first] for text in dict.fromkeys(row) if text)
     understood = {column.meaning for column in columns if column.meaning is not None}
     named = {column.written for column in columns if column.meaning is None and normalise_header(column.written)[0] in extra}
-    return Header(first, depth, tuple(columns), titles, len(understood) + len(named))
+    return Header(first, depth, tuple(columns), titles, len(understood) + len(named), n_joined)
 
 
 def find_header(
@@ -135,7 +140,8 @@ def find_header(
 ) -> Header | None:
     """Return the header of a sheet, or None when no row has two columns that are understood.
 
-    The header is the place and depth at which most columns are understood; of equals the shallower, then the upper.
+    The header is the place and depth at which most columns are understood; of equals the one that joins most columns from
+    two rows, then the shallower, then the upper.
 
     Parameters
     ----------
@@ -148,14 +154,14 @@ def find_header(
     """
     words = vocabulary()
     extra = {normalise_header(header)[0] for header in known}
-    best: tuple[int, int, int] | None = None
+    best: tuple[int, int, int, int] | None = None
     found: Header | None = None
     for first in range(min(len(cells), words.raw["normalise"]["header_scan_rows"] + 1)):
         if not any(cells[first]):
             continue
         for depth in range(1, min(MAX_DEPTH, len(cells) - first) + 1):
             header = _build(cells, first, depth, merged, extra)
-            rank = (header.hits, -depth, -first)
+            rank = (header.hits, header.joined, -depth, -first)
             if header.hits >= words.raw["normalise"]["min_hits_for_header"] and (best is None or rank > best):
                 best, found = rank, header
     return found

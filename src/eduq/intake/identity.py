@@ -219,6 +219,5 @@ def _translate(part: Part, name: str, table: dict[str, str], code: str, checks: 
     result = found.replace_strict(table, default=None, return_dtype=pl.String)
     lost = result.is_null() & ~is_blank(text)
     if lost.any():
-        words = text.filter(lost).unique().sort().head(5)
-        checks.add(code, "notice", file=part.file, sheet=part.sheet, column=name, found="、".join(words), n=int(lost.sum()))
+        checks.add(code, "notice", file=part.file, sheet=part.sheet, found=name, n=int(lost.sum()))
     return result

@@ -93,7 +93,7 @@ def read_part(
     checks: CheckList,
     rejects: RejectList,
 ) -> tuple[Part, list[UnknownSymbol]]:
-    """Read one sheet.
+    """Read one sheet; also return the symbols nobody has explained.
 
     Parameters
     ----------
@@ -107,11 +107,6 @@ def read_part(
         The exam is one school's: rows need no school.
     checks, rejects
         Get what was found.
-
-    Returns
-    -------
-    tuple
-        The part, and the symbols that nobody has explained.
     """
     numbers = np.arange(body.height, dtype=np.int64) + header.first + header.depth + sheet.row_offset
     work = _Work(sheet, plan, RowBins(sheet.file, sheet.sheet, numbers, rejects), checks)
@@ -121,8 +116,6 @@ def read_part(
     texts = body.select(pl.col(column.source).str.strip_chars().alias(column.key) for column in _text_columns(plan, ids))
     good = bin_structure(work.bins, body, texts, plan, ids, grid)
     grid = grid.keep(good)
-    body_rows = body.height
-    del body
     texts = texts if good.all() else texts.filter(pl.Series(good))
     for rule in (_drop_not_counted, _drop_without_school):
         good = rule(work, texts, one_school)
@@ -141,7 +134,7 @@ def read_part(
         sheet=sheet.sheet,
         frame=frame,
         papers=[column.key for column in papers],
-        rows=body_rows,
+        rows=body.height,
         titles=header.titles,
         id_kinds=tuple(column.key for column in ids),
         headers={column.key: column.written for column in papers},
@@ -171,9 +164,7 @@ def _id_columns(work: _Work, body: pl.DataFrame) -> list[PlannedColumn]:
 
 def _text_columns(plan: ColumnPlan, ids: Sequence[PlannedColumn]) -> list[PlannedColumn]:
     used = [column for column in plan.all("field") if column in ids or column.key not in (*ID_FIELDS, "name")]
-    classes = [
-        PlannedColumn(column.position, column.written, "class", f"{column.key}_class") for column in plan.all("class")
-    ]
+    classes = [PlannedColumn(column.position, column.written, "class", f"{column.key}_class") for column in plan.all("class")]
     return [*used, *plan.all("subgroup"), *classes]
 
 
@@ -248,9 +239,7 @@ def _score_columns(code: str, grid: CellGrid, codes: npt.NDArray[np.uint32]) -> 
     return [_numbers(code, grid, codes), status_series(status_column(code), grid.table.statuses).gather(pl.Series(codes))]
 
 
-def _unknown_symbols(
-    work: _Work, grid: CellGrid, column: PlannedColumn, problems: npt.NDArray[np.uint8]
-) -> list[UnknownSymbol]:
+def _unknown_symbols(work: _Work, grid: CellGrid, column: PlannedColumn, problems: npt.NDArray[np.uint8]) -> list[UnknownSymbol]:
     codes = grid.codes[column.source]
     asked = (problems == BLANK) | (problems == SYMBOL)
     if not asked[codes].any():

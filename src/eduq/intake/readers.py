@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -29,7 +30,8 @@ class RawSheet:
     head
         The first rows as text; blank is ``""``.
     body
-        Gives the rows from a row on (counted from 0) as columns ``c0``, ``c1``, … of text; blank is null or ``""``.
+        Gives the rows from a row on (counted from 0), as wide as the header, as columns ``c0``, ``c1``, … of text; blank is
+        null or ``""``.
     merged
         Gives the merged ranges, or None where a format has none.
     row_offset
@@ -39,7 +41,7 @@ class RawSheet:
     file: str
     sheet: str | None
     head: list[list[str]]
-    body: Callable[[int], pl.DataFrame]
+    body: Callable[[int, int], pl.DataFrame]
     merged: Callable[[], list[MergedRange] | None] = field(default=lambda: None)
     row_offset: int = 1
 
@@ -82,6 +84,19 @@ def open_file(source: SourceFile, checks: CheckList, known: tuple[str, ...] = ()
     return OpenedFile(_open_workbook(source, checks), None)
 
 
+@contextmanager
+def _damage_is_ours(code: str, source: SourceFile, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn what a reader raises on a damaged file into our error; a panic of its native code included."""
+    try:
+        yield
+    except kinds:
+        raise DataFileError(code, source.place) from None
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":
+            raise DataFileError(code, source.place) from None
+        raise
+
+
 def _text(value: str | None) -> str:
     return (value or "").strip()
 
@@ -90,9 +105,9 @@ def _open_workbook(source: SourceFile, checks: CheckList) -> list[RawSheet]:
     import fastexcel
 
     skipped = vocabulary().words("summary_rows", "sheet_names_skip")
-    try:
+    sheets = []
+    with _damage_is_ours("workbook_unreadable", source, fastexcel.FastExcelError):
         reader = fastexcel.read_excel(source.data)
-        sheets = []
         for name in reader.sheet_names:
             if name.strip() in skipped:
                 checks.add("sheet_skipped", "info", file=source.name, sheet=name, found=name)
@@ -103,8 +118,6 @@ def _open_workbook(source: SourceFile, checks: CheckList) -> list[RawSheet]:
                 continue
             frame = loaded.to_polars()
             sheets.append(_workbook_sheet(source, name, frame))
-    except fastexcel.FastExcelError:
-        raise DataFileError("workbook_unreadable", source.place) from None
     return sheets
 
 
@@ -115,24 +128,19 @@ def _workbook_sheet(source: SourceFile, name: str, frame: pl.DataFrame) -> RawSh
     def merged() -> list[MergedRange] | None:
         import python_calamine
 
-        try:
+        with _damage_is_ours("workbook_unreadable", source, python_calamine.CalamineError):
             book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(source.data))
             sheet = book.get_sheet_by_name(name)
-        except python_calamine.CalamineError:
-            return None
         left = sheet.start[1] if sheet.start else 0
         ranges = sheet.merged_cell_ranges or []
         return [(top, first - left, bottom, last - left) for (top, first), (bottom, last) in ranges]
 
-    return RawSheet(source.name, name, head, frame.slice, merged)
+    return RawSheet(source.name, name, head, lambda start, width: frame.slice(start), merged)
 
 
 def _open_parquet(source: SourceFile) -> RawSheet:
-    try:
-        frame = pl.read_parquet(io.BytesIO(source.data))
-        frame = frame.select(pl.all().cast(pl.String))
-    except (pl.exceptions.PolarsError, OSError):
-        raise DataFileError("parquet_unreadable", source.place) from None
+    with _damage_is_ours("parquet_unreadable", source, pl.exceptions.PolarsError, OSError):
+        frame = pl.read_parquet(io.BytesIO(source.data)).select(pl.all().cast(pl.String))
     names = frame.columns
     body = frame.rename({old: f"c{place}" for place, old in enumerate(names)})
-    return RawSheet(source.name, None, [list(names)], lambda start: body.slice(start - 1), row_offset=0)
+    return RawSheet(source.name, None, [list(names)], lambda start, width: body.slice(start - 1), row_offset=0)

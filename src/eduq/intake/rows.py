@@ -16,6 +16,7 @@ from eduq.tables import REJECTED
 
 __all__ = ["RejectList", "RowBins", "bin_cells", "bin_structure", "is_blank"]
 
+
 @dataclass
 class RejectList:
     """Rows that are not used, in the order found."""
@@ -126,7 +127,6 @@ def _judge(
 ) -> list[str | None]:
     """Give the code of each suspicious row, None for a row that is a candidate's after all."""
     words = set(vocabulary().words("summary_rows", "first_cell_or_name"))
-    prefixes = vocabulary().words("summary_rows", "footer_prefixes")
     places = {name: place for place, name in enumerate(rows.columns)}
     headers = {places[column.source]: column.written.split("/")[-1].strip() for column in plan.columns}
     id_places = [places[column.source] for column in ids]
@@ -143,9 +143,9 @@ def _judge(
             codes.append("blank_row")
         elif sum(cells[place] == text for place, text in headers.items() if text) >= max(2, len(headers) // 2):
             codes.append("repeated_header")
-        elif no_id and (first in words or any(cells[place] in words for place in names)):
+        elif no_id and (id_cells or first in words or any(cells[place] in words for place in names)):
             codes.append("summary_row")
-        elif blank_scores and first.startswith(prefixes) and not any(cells[place] for place in others) and _alone(cells, first):
+        elif blank_scores and _is_note(cells, first, id_cells) and not any(cells[place] for place in others):
             codes.append("note_row")
         else:
             codes.append(None if id_cells else "missing_id")
@@ -155,9 +155,11 @@ def _judge(
 _NAMING = ("school", "admin_class", "township")
 
 
-def _alone(cells: Sequence[str], first: str) -> bool:
-    """A note stands alone in its row, or is spread over a merged cell."""
-    return all(cell in ("", first) for cell in cells) or sum(bool(cell) for cell in cells) <= 2
+def _is_note(cells: Sequence[str], first: str, id_cells: Sequence[str]) -> bool:
+    """A note starts with a known word, stands (almost) alone in its row or is spread over it, and no id stands beside it."""
+    prefixes = vocabulary().words("summary_rows", "footer_prefixes")
+    alone = all(cell in ("", first) for cell in cells) or sum(bool(cell) for cell in cells) <= 2
+    return alone and first.startswith(prefixes) and all(cell.startswith(prefixes) for cell in id_cells)
 
 
 def bin_cells(

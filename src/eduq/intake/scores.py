@@ -218,7 +218,7 @@ def _read_sheet(sheet: RawSheet, header: Header | None, limits: PaperLimits, rea
     """Read one sheet and return its number of rows."""
     if header is None:
         raise DataFileError("no_header", sheet.place)
-    body = sheet.body(header.first + header.depth)
+    body = sheet.body(header.first + header.depth, len(header.columns))
     plan = plan_columns(sheet, header, body, reading.exam, reading.checks)
     if plan.unknown and (plan.all("score") or any(column.written for column in plan.unknown)):
         reading.unknown_columns += plan.unknown

@@ -190,15 +190,14 @@ class Vocabulary:
         return None
 
     def nearest(self, header: str) -> tuple[str, str] | None:
-        """Return the known header most like an unknown one and the value to write for it in ``[columns]``."""
+        """Return the known header most like an unknown one (a subject before a field) and its value in ``[columns]``."""
         key = normalise_header(header)[0]
-        near = [
-            known
-            for known, meaning in self.exact.items()
-            if meaning.kind in ("field", "score") and len(known) > 1 and (len(key) > 2 or known[:1] == key[:1])
-        ]
-        close = difflib.get_close_matches(key, near, n=1, cutoff=0.5)
-        return (close[0], self.exact[close[0]].key) if close else None
+        for kind in ("score", "field"):
+            known = [one for one, meaning in self.exact.items() if meaning.kind == kind and len(one) > 1]
+            near = [one for one in known if len(key) > 2 or one[:1] == key[:1]]
+            if close := difflib.get_close_matches(key, near, n=1, cutoff=0.5):
+                return close[0], self.exact[close[0]].key
+        return None
 
     def words(self, section: str, name: str) -> tuple[str, ...]:
         """Return a list of words of the file, as written."""

@@ -71,9 +71,11 @@ def count_scores(frame: Any, *, unit: str, papers: Sequence[str], statuses: Mapp
         packed = (nw.col(unit).cast(nw.Int64) * (1 << SCORE_BITS) + nw.col(paper).cast(nw.Int64)).alias("packed")
         counted = lazy.filter(~nw.col(paper).is_null()).select(packed).group_by("packed").agg(nw.len().cast(nw.Int64).alias("count"))
         scores[paper] = _native(counted).select(pl.col("packed", "count").cast(pl.Int64)).sort("packed")
-        meaning = (statuses or {}).get(paper)
-        tallies.append(count_statuses(frame, unit=unit, paper=paper, meaning=meaning))
-    return ScoreCounts(scores=scores, statuses=pl.concat(tallies))
+        present = scores[paper].group_by((pl.col("packed") // (1 << SCORE_BITS)).alias("unit_index")).agg(pl.col("count").sum())
+        tallies.append(present.select("unit_index", pl.lit(paper).alias("paper"), pl.lit("present").alias("status"), "count"))
+        without = lazy.filter(nw.col(paper).is_null())
+        tallies.append(count_statuses(without, unit=unit, paper=paper, meaning=(statuses or {}).get(paper)))
+    return ScoreCounts(scores=scores, statuses=pl.concat(tallies).sort("paper", "unit_index", "status"))
 
 
 def count_statuses(frame: Any, *, unit: str, paper: str, meaning: Mapping[int, str] | None = None) -> pl.DataFrame:

@@ -105,20 +105,21 @@ def _scale(n: int, total: int, squares: int) -> Scale:
     return Scale(mean=total / n, sd=(max(n * squares - total * total, 0) / (n * n)) ** 0.5)
 
 
-def _add_composite(frame: pl.DataFrame, scores: ScoreTable, links: pl.DataFrame, scales: Mapping[tuple[int, str], Scale], settings: RunSettings) -> pl.DataFrame:
-    strata = sorted(links["stratum"].unique().to_list())
+def _add_composite(
+    frame: pl.DataFrame, scores: ScoreTable, comparability: Comparability, scales: Mapping[tuple[int, str], Scale], settings: RunSettings
+) -> pl.DataFrame:
     raw = add_raw_composite(
         frame,
         scores.papers,
         scales,
-        strata=strata,
+        strata=comparability.strata["stratum"].to_list(),
         policy=scores.exam.absence.policy,
         min_weight=settings.composite_min_weight,
         core=settings.core_papers,
         name=_RAW,
     ).rename({status_column(_RAW): status_column(COMPOSITE)})
     sums = sum_scores(raw, unit="stratum", value=_RAW).rename({"unit_index": "stratum"})
-    groups = links.filter(pl.col("paper") == COMPOSITE)
+    groups = comparability.links.filter(pl.col("paper") == COMPOSITE)
     by_group = sums.join(groups, on="stratum").group_by("comparison_group").agg(pl.col("n", "total", "squares").sum())
     group_scale = {row["comparison_group"]: _scale(row["n"], row["total"], row["squares"]) for row in by_group.iter_rows(named=True)}
     by_stratum = {row["stratum"]: group_scale[row["comparison_group"]] for row in groups.iter_rows(named=True) if row["comparison_group"] in group_scale}
@@ -172,7 +173,7 @@ def summarise(
         frame = add_total(frame, scores.papers, policy, TOTAL)
         if pass_cuts is not None:
             frame = add_every_paper(frame, scores.papers, pass_cuts, policy, EVERY_PAPER)
-        frame = _add_composite(frame, scores, comparability.links, scales, settings)
+        frame = _add_composite(frame, scores, comparability, scales, settings)
     summable = [name for name in derived if name != COMPOSITE]
     meanings = {name: DERIVED_STATUSES for name in summable}
     summaries = {}

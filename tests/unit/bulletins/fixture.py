@@ -48,7 +48,13 @@ def exam_file(papers: int = 7, *, stated: bool = True) -> ExamFile:
             "legal_basis": "示教〔2025〕30号",
         }
     listed = [
-        {"code": code, "subject": code, "max_score": FULL_MARKS[code], "score_step": 0.5, "marking": "central" if stated else None}
+        {
+            "code": code,
+            "subject": code,
+            "max_score": FULL_MARKS[code],
+            "score_step": 0.5,
+            "marking": "central" if stated else None,
+        }
         for code in codes
     ]
     change = {"papers": ["math"], "marking": "school", "reason": "未参加统一阅卷"}
@@ -136,7 +142,10 @@ def _cells(schools: int, papers: int, seed: int) -> pl.DataFrame:
         gap = level + (draw.normal(0, 0.12, schools) if k < papers else 0)
         absent = draw.binomial(sizes, 0.013)
         whole = {"all": np.full(schools, True)}
-        groups: dict[str, dict[str, np.ndarray]] = {"area": whole, "school": {f"S{i + 1:03d}": np.arange(schools) == i for i in range(schools)}}
+        groups: dict[str, dict[str, np.ndarray]] = {
+            "area": whole,
+            "school": {f"S{i + 1:03d}": np.arange(schools) == i for i in range(schools)},
+        }
         groups["township"] = {name: township == name for name in TOWNSHIPS}
         groups["area_type"] = {name: kind == name for name in ("urban", "town", "rural")}
         for unit_type, members in groups.items():
@@ -147,7 +156,9 @@ def _cells(schools: int, papers: int, seed: int) -> pl.DataFrame:
             for unit, chosen in members.items():
                 expected = int(sizes[chosen].sum())
                 present = expected - int(absent[chosen].sum())
-                mean_gap = 0.0 if unit_type == "area" else float(np.average(gap[chosen], weights=sizes[chosen])) if chosen.any() else 0.0
+                mean_gap = (
+                    0.0 if unit_type == "area" else float(np.average(gap[chosen], weights=sizes[chosen])) if chosen.any() else 0.0
+                )
                 rows.append((unit_type, unit, code, expected, present, mean_gap, 1.0))
         half = int(sizes.sum()) // 2
         rows += [("sex", "female", code, half, half - 20, 0.08, 1.0), ("sex", "male", code, half, half - 35, -0.08, 1.0)]
@@ -211,7 +222,9 @@ def _measures() -> dict[str, dict[str, Any]]:
     return {name: measure.model_dump() for name, measure in load_measures().items()}
 
 
-def make_publishable(schools: int = 24, papers: int = 7, *, stated: bool = True, seed: int = 20260115, **settings: Any) -> Publishable:
+def make_publishable(
+    schools: int = 24, papers: int = 7, *, stated: bool = True, seed: int = 20260115, **settings: Any
+) -> Publishable:
     """Return an invented county as the bulletin stage receives it."""
     exam = exam_file(papers, stated=stated)
     deviating = "S024" if exam.deviations and schools >= 24 else None
@@ -222,21 +235,23 @@ def make_publishable(schools: int = 24, papers: int = 7, *, stated: bool = True,
         for _, _, code, expected, present, *_ in area.rows()
     ]
     if deviating:
-        comparable.append((f"{EXAM}/math/1", EXAM, "math", "math", "G9", None, "1", "school", None, 1, 60, 58, False, "marking_not_shared"))
+        comparable.append(
+            (f"{EXAM}/math/1", EXAM, "math", "math", "G9", None, "1", "school", None, 1, 60, 58, False, "marking_not_shared")
+        )
     shown = area.filter(pl.col("paper").is_in(list(FULL_MARKS)))
     statuses = shown.select(
         comparison_group=pl.format("{}/{}", pl.lit(EXAM), "paper"),
         paper="paper",
         status=pl.concat_list(pl.lit("present"), pl.lit("absent"), pl.lit("deferred")),
-        count=pl.concat_list(
-            pl.col("n_present"), pl.col("n_expected") - pl.col("n_present") - 3, pl.lit(3, pl.Int64)
-        ),
+        count=pl.concat_list(pl.col("n_present"), pl.col("n_expected") - pl.col("n_present") - 3, pl.lit(3, pl.Int64)),
     ).explode("status", "count")
     used = area["n_expected"][0]
     return Publishable(
         edition="bureau",
         exam=exam,
-        settings=RunSettings(**({"issuer": "示例县教育局", "recipients": ("各乡镇中心学校", "局直属各学校"), "document_no": ""} | settings)),
+        settings=RunSettings(
+            **({"issuer": "示例县教育局", "recipients": ("各乡镇中心学校", "局直属各学校"), "document_no": ""} | settings)
+        ),
         estimates=_estimates(cells, deviating=deviating),
         comparability=pl.DataFrame(comparable, schema=COMPARABILITY, orient="row"),
         units=_units(schools),
@@ -253,8 +268,17 @@ def make_publishable(schools: int = 24, papers: int = 7, *, stated: bool = True,
         ),
         checks=pl.DataFrame([], schema=CHECKS, orient="row"),
         rejected_counts=pl.DataFrame(
-            {"file": ["城区片.xlsx", "城区片.xlsx", "西片.csv"], "code": ["summary_row", "note_row", "score_above_max"], "n": [1, 2, 2]}
+            {
+                "file": ["城区片.xlsx", "城区片.xlsx", "西片.csv"],
+                "code": ["summary_row", "note_row", "score_above_max"],
+                "n": [1, 2, 2],
+            }
         ),
         measures=_measures(),
-        provenance={"settings_hash": "0123456789abcdef", "inputs_hash": "fedcba9876543210", "version": "0.1.0"},
+        provenance={
+            "version": "0.1.0",
+            "inputs": "0123456789abcdef",
+            "settings": "fedcba9876543210",
+            "measures": "0f1e2d3c4b5a6978",
+        },
     )
