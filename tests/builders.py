@@ -37,12 +37,20 @@ def build_scores(
         columns[row_column] = pl.Series(row_column, [row.get(row_column) for row in rows], dtype=pl.String)
     for code in marks:
         cells: list[Cell] = [row.get(code) for row in rows]
-        columns[code] = pl.Series(code, [round(cell * 100) if isinstance(cell, (int, float)) else None for cell in cells], dtype=pl.Int32)
+        columns[code] = pl.Series(
+            code, [round(cell * 100) if isinstance(cell, (int, float)) else None for cell in cells], dtype=pl.Int32
+        )
         statuses = ["present" if isinstance(cell, (int, float)) else cell for cell in cells]
         columns[status_column(code)] = pl.Series(status_column(code), statuses, dtype=STATUS_TYPE)
     frame = pl.DataFrame(list(columns.values()))
-    schools = frame.select("school_id").unique().sort("school_id").with_columns(
-        pl.col("school_id").alias("name"), *(pl.lit(None, dtype=pl.String).alias(name) for name in ("township", "cluster", "area_type"))
+    schools = (
+        frame.select("school_id")
+        .unique()
+        .sort("school_id")
+        .with_columns(
+            pl.col("school_id").alias("name"),
+            *(pl.lit(None, dtype=pl.String).alias(name) for name in ("township", "cluster", "area_type")),
+        )
     )
     return ScoreTable(
         frame=frame,

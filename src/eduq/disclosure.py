@@ -83,14 +83,25 @@ def _area_counts(summary: Summary) -> tuple[pl.DataFrame, pl.DataFrame]:
 def _name_units(estimates: pl.DataFrame, schools: pl.DataFrame, teachers: pl.DataFrame | None) -> pl.DataFrame:
     """Return unit_type, unit, name, parent and sort_key of every unit in the estimates."""
     units = estimates.select("unit_type", "unit").unique()
-    names = schools.select(pl.lit("school").alias("unit_type"), pl.col("school_id").alias("unit"), "name", pl.col("township").alias("parent"))
+    names = schools.select(
+        pl.lit("school").alias("unit_type"), pl.col("school_id").alias("unit"), "name", pl.col("township").alias("parent")
+    )
     if teachers is not None and "name" in teachers.columns:
-        of_teachers = teachers.select(pl.lit("teacher").alias("unit_type"), pl.col("teacher_id").alias("unit"), "name", pl.lit(None, dtype=pl.String).alias("parent"))
+        of_teachers = teachers.select(
+            pl.lit("teacher").alias("unit_type"),
+            pl.col("teacher_id").alias("unit"),
+            "name",
+            pl.lit(None, dtype=pl.String).alias("parent"),
+        )
         names = pl.concat([names, of_teachers]).unique(["unit_type", "unit"], keep="first", maintain_order=True)
     named = units.join(names, on=["unit_type", "unit"], how="left")
     school_of = pl.when(pl.col("unit_type") == "class").then(pl.col("unit").str.split("/").list.first())
     school_names = dict(zip(schools["school_id"], schools["name"].fill_null(schools["school_id"]), strict=True))
-    class_name = pl.concat_str(school_of.replace_strict(school_names, default=None, return_dtype=pl.String), pl.col("unit").str.split("/").list.slice(1).list.join("/"), separator=" ")
+    class_name = pl.concat_str(
+        school_of.replace_strict(school_names, default=None, return_dtype=pl.String),
+        pl.col("unit").str.split("/").list.slice(1).list.join("/"),
+        separator=" ",
+    )
     return (
         named.with_columns(
             pl.coalesce("name", pl.when(pl.col("unit_type") == "class").then(class_name), "unit").alias("name"),

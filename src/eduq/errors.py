@@ -24,7 +24,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Place:
-    """Where in the input something was found: base name of the file, sheet, row (from 1, as a spreadsheet shows it), column header."""
+    """Where in the input something was found: base name of the file, sheet, row (as a spreadsheet counts), column header."""
 
     file: str | None = None
     sheet: str | None = None

@@ -22,7 +22,12 @@ __all__ = ["COMPOSITE", "DERIVED", "EVERY_PAPER", "TOTAL", "Comparability", "add
 TOTAL, COMPOSITE, EVERY_PAPER = "total", "composite", "all_subjects"
 """Papers derived per candidate: sum of scores, mean standardised score, passes every paper."""
 DERIVED = (TOTAL, COMPOSITE, EVERY_PAPER)
-_ATTESTED = {"pace": "pace_not_shared", "paper": "paper_not_shared", "sitting": "sitting_not_shared", "marking": "marking_not_shared"}
+_ATTESTED = {
+    "pace": "pace_not_shared",
+    "paper": "paper_not_shared",
+    "sitting": "sitting_not_shared",
+    "marking": "marking_not_shared",
+}
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,9 @@ def _deviating_schools(scores: ScoreTable) -> dict[str, str]:
     for number, deviation in enumerate(scores.exam.deviations, start=1):
         for paper in deviation.change.papers:
             if paper not in codes:
-                raise SettingsError("deviation_unknown_paper", Place(file="exam.toml"), paper=paper, known=", ".join(sorted(codes)))
+                raise SettingsError(
+                    "deviation_unknown_paper", Place(file="exam.toml"), paper=paper, known=", ".join(sorted(codes))
+                )
         for school in deviation.schools:
             school_id = school if school in known else by_name.get(school)
             if school_id is None:
@@ -86,7 +93,9 @@ def add_strata(scores: ScoreTable) -> tuple[pl.DataFrame, pl.DataFrame]:
     ).alias("deviation")
     keys = ["year_group", "track", "deviation"]
     labelled = frame.select("year_group", "track", deviation)
-    strata = labelled.unique().sort(keys, nulls_last=False).with_row_index("stratum").with_columns(pl.col("stratum").cast(pl.Int64))
+    strata = (
+        labelled.unique().sort(keys, nulls_last=False).with_row_index("stratum").with_columns(pl.col("stratum").cast(pl.Int64))
+    )
     if strata.height == 1:
         return frame.with_columns(pl.lit(0, dtype=pl.Int64).alias("stratum")), strata.select("stratum", *keys)
     index = labelled.join(strata, on=keys, how="left", nulls_equal=True, maintain_order="left")["stratum"]
@@ -131,7 +140,9 @@ def _paper_line(exam: ExamFile, paper: PaperFacts, stratum: dict[str, str | None
     }
 
 
-def _derived_lines(exam: ExamFile, stratum: dict[str, str | None], lines: list[dict[str, object]], several: dict[str, bool]) -> list[dict[str, object]]:
+def _derived_lines(
+    exam: ExamFile, stratum: dict[str, str | None], lines: list[dict[str, object]], several: dict[str, bool]
+) -> list[dict[str, object]]:
     """Lines of total, composite and all_subjects: one group where every paper is in one group."""
     numbers = sorted({part for line in lines if line["deviation"] for part in str(line["deviation"]).split("+")})
     label = "+".join(numbers)
@@ -157,10 +168,18 @@ def derived_papers(papers: Sequence[PaperFacts]) -> tuple[str, ...]:
 
 def _count_candidates(frame: pl.DataFrame, papers: Sequence[PaperFacts]) -> pl.DataFrame:
     """Return stratum, paper, n_schools, n_expected, n_present and, for the total, whether every row's full mark is the same."""
-    expected = {paper.code: pl.col(status_column(paper.code)).is_not_null() & ~pl.col(status_column(paper.code)).is_in(NOT_EXPECTED) for paper in papers}
+    expected = {
+        paper.code: pl.col(status_column(paper.code)).is_not_null() & ~pl.col(status_column(paper.code)).is_in(NOT_EXPECTED)
+        for paper in papers
+    }
     present = {paper.code: pl.col(paper.code).is_not_null() for paper in papers}
     full = pl.sum_horizontal(
-        [pl.when(pl.col(status_column(p.code)).ne_missing("not_chosen") & pl.col(status_column(p.code)).is_not_null()).then(pl.lit(p.max_hundredths or 0)) for p in papers]
+        [
+            pl.when(pl.col(status_column(p.code)).ne_missing("not_chosen") & pl.col(status_column(p.code)).is_not_null()).then(
+                pl.lit(p.max_hundredths or 0)
+            )
+            for p in papers
+        ]
     )
     aggregated = (
         frame.lazy()
@@ -183,7 +202,11 @@ def _count_candidates(frame: pl.DataFrame, papers: Sequence[PaperFacts]) -> pl.D
         counts.append(
             aggregated.filter(pl.col(f"e_{paper.code}") > 0)
             .group_by("stratum", maintain_order=True)
-            .agg(pl.len().cast(pl.Int64).alias("n_schools"), pl.col(f"e_{paper.code}").sum().alias("n_expected"), pl.col(f"p_{paper.code}").sum().alias("n_present"))
+            .agg(
+                pl.len().cast(pl.Int64).alias("n_schools"),
+                pl.col(f"e_{paper.code}").sum().alias("n_expected"),
+                pl.col(f"p_{paper.code}").sum().alias("n_present"),
+            )
             .with_columns(pl.lit(paper.code).alias("paper"), pl.lit(True).alias("same_full"))
         )
     for derived in derived_papers(papers):
@@ -201,7 +224,9 @@ def _count_candidates(frame: pl.DataFrame, papers: Sequence[PaperFacts]) -> pl.D
     return pl.concat(counts, how="diagonal")
 
 
-def check_comparability(scores: ScoreTable, *, frame: pl.DataFrame | None = None, strata: pl.DataFrame | None = None) -> Comparability:
+def check_comparability(
+    scores: ScoreTable, *, frame: pl.DataFrame | None = None, strata: pl.DataFrame | None = None
+) -> Comparability:
     """Say which rows of a score table may be compared, and why others may not.
 
     Parameters
@@ -231,9 +256,21 @@ def check_comparability(scores: ScoreTable, *, frame: pl.DataFrame | None = None
     for stratum in strata.iter_rows(named=True):
         papers = [_paper_line(exam, paper, stratum, several) for paper in scores.papers]
         for line in papers + _derived_lines(exam, stratum, papers, several):
-            lines.append(line | {"stratum": stratum["stratum"], "year_group": stratum["year_group"], "track": stratum["track"], "exam_id": exam.exam.id})
-    schema = {"stratum": pl.Int64()} | {name: kind for name, kind in COMPARABILITY.items() if name not in ("n_schools", "n_expected", "n_present", "comparable")}
-    table = pl.DataFrame(lines, schema=schema).join(_count_candidates(frame, scores.papers), on=["stratum", "paper"], how="inner", maintain_order="left")
+            lines.append(
+                line
+                | {
+                    "stratum": stratum["stratum"],
+                    "year_group": stratum["year_group"],
+                    "track": stratum["track"],
+                    "exam_id": exam.exam.id,
+                }
+            )
+    schema = {"stratum": pl.Int64()} | {
+        name: kind for name, kind in COMPARABILITY.items() if name not in ("n_schools", "n_expected", "n_present", "comparable")
+    }
+    table = pl.DataFrame(lines, schema=schema).join(
+        _count_candidates(frame, scores.papers), on=["stratum", "paper"], how="inner", maintain_order="left"
+    )
     merged = table.group_by("comparison_group", maintain_order=True).agg(
         pl.col("exam_id", "paper", "subject", "year_group", "track", "deviation", "marking", "sitting").first(),
         pl.col("n_schools", "n_expected", "n_present").sum(),
@@ -243,9 +280,12 @@ def check_comparability(scores: ScoreTable, *, frame: pl.DataFrame | None = None
     lone = (pl.col("n_schools") < 2) & pl.col("deviation").is_not_null()
     uneven = ~pl.col("same_full") & (pl.col("paper") == TOTAL)
     reason = (
-        pl.when(pl.col("reason").is_not_null()).then(pl.col("reason"))
-        .when(uneven).then(pl.lit("full_marks_differ"))
-        .when(lone).then(pl.lit("single_school"))
+        pl.when(pl.col("reason").is_not_null())
+        .then(pl.col("reason"))
+        .when(uneven)
+        .then(pl.lit("full_marks_differ"))
+        .when(lone)
+        .then(pl.lit("single_school"))
     )
     final = merged.with_columns(reason.alias("reason")).with_columns(pl.col("reason").is_null().alias("comparable"))
     return Comparability(

@@ -84,7 +84,9 @@ class Analysis:
     def _repr_html_(self) -> str:
         return self.estimates._repr_html_()
 
-    def write(self, folder: PathLike, *, lang: Lang = "zh", now: dt.datetime | None = None, progress: Progress | None = None) -> list[Path]:
+    def write(
+        self, folder: PathLike, *, lang: Lang = "zh", now: dt.datetime | None = None, progress: Progress | None = None
+    ) -> list[Path]:
         """Write the run's folder, whole or not at all.
 
         Parameters
@@ -117,12 +119,14 @@ class Analysis:
             part.mkdir()
             written = _write_documents(self, part, lang, now, progress)
             if target.exists():
-                os.replace(target, Path(scratch) / "old")
-            os.replace(part, target)
+                target.replace(Path(scratch) / "old")
+            part.replace(target)
         return [target / path.relative_to(part) for path in written]
 
 
-def _write_documents(analysis: Analysis, folder: Path, lang: Lang, now: dt.datetime | None, progress: Progress | None) -> list[Path]:
+def _write_documents(
+    analysis: Analysis, folder: Path, lang: Lang, now: dt.datetime | None, progress: Progress | None
+) -> list[Path]:
     from eduq.bulletins.context import build_context
     from eduq.bulletins.render import render_html, render_markdown
     from eduq.bulletins.workbook import write_workbook
@@ -138,12 +142,19 @@ def _write_documents(analysis: Analysis, folder: Path, lang: Lang, now: dt.datet
     with clock.stage("results", progress):
         results = folder / "results"
         results.mkdir()
-        tables = {"estimates": analysis.estimates.frame, "comparability": analysis.comparability.frame, "data_quality": analysis.scores.checks}
+        tables = {
+            "estimates": analysis.estimates.frame,
+            "comparability": analysis.comparability.frame,
+            "data_quality": analysis.scores.checks,
+        }
         for name, frame in tables.items():
             frame.write_parquet(results / f"{name}.parquet")
             paths.append(results / f"{name}.parquet")
     record = folder / RUN_RECORD
-    record.write_text(json.dumps(_run_record(analysis, lang, now, clock.seconds), ensure_ascii=False, indent=2, default=str) + "\n", encoding="utf-8")
+    record.write_text(
+        json.dumps(_run_record(analysis, lang, now, clock.seconds), ensure_ascii=False, indent=2, default=str) + "\n",
+        encoding="utf-8",
+    )
     return [*paths, record]
 
 
@@ -270,12 +281,21 @@ def analyze(
     provenance = {
         "version": eduq.__version__,
         "inputs": content_hash(scores.inputs.select("file", "sha256").to_dicts()),
-        "settings": content_hash({"run": run.model_dump(mode="json"), "exam": scores.exam.model_dump(mode="json", by_alias=True)}),
+        "settings": content_hash(
+            {"run": run.model_dump(mode="json"), "exam": scores.exam.model_dump(mode="json", by_alias=True)}
+        ),
         "measures": content_hash(described),
     }
     with clock.stage("disclosure", progress):
         publishable = protect(
-            frame, edition=edition, scores=scores, summary=summary, settings=run, measures=definitions, provenance=provenance, teachers=teachers
+            frame,
+            edition=edition,
+            scores=scores,
+            summary=summary,
+            settings=run,
+            measures=definitions,
+            provenance=provenance,
+            teachers=teachers,
         )
     return Analysis(
         scores=scores,

@@ -90,7 +90,9 @@ def _read(path: Path, allowed: tuple[str, ...], required: tuple[str, ...]) -> pl
     names = {header: _canonical(header, allowed) for header in raw.columns}
     for header, name in names.items():
         if name is None:
-            raise SettingsError("register_column_unknown", Place(path.name, column=header), column=header, known=", ".join(allowed))
+            raise SettingsError(
+                "register_column_unknown", Place(path.name, column=header), column=header, known=", ".join(allowed)
+            )
     columns = [name for name in names.values() if name]
     twice = next((name for name in columns if columns.count(name) > 1), None)
     if twice:
@@ -104,7 +106,9 @@ def _read(path: Path, allowed: tuple[str, ...], required: tuple[str, ...]) -> pl
         blank = table[name].is_null().arg_max() if table[name].null_count() else None
         if blank is not None:
             raise SettingsError("register_blank", Place(path.name, row=blank + 2, column=name))
-    return table.with_columns([pl.lit(None, dtype=pl.String).alias(name) for name in allowed if name not in table.columns]).select(allowed)
+    return table.with_columns(
+        [pl.lit(None, dtype=pl.String).alias(name) for name in allowed if name not in table.columns]
+    ).select(allowed)
 
 
 def read_registers(folder: Path) -> Registers:
@@ -118,8 +122,8 @@ def read_registers(folder: Path) -> Registers:
     Raises
     ------
     SettingsError
-        ``register_missing``, ``register_unreadable``, ``settings_encoding``, ``register_column_unknown``, ``register_column_twice``,
-        ``register_column_missing``, ``register_blank``, ``register_duplicate`` or ``register_value``.
+        ``register_missing``, ``register_unreadable``, ``settings_encoding``, ``register_column_unknown``,
+        ``register_column_twice``, ``register_column_missing``, ``register_blank``, ``register_duplicate`` or ``register_value``.
     """
     path = Path(folder) / "schools.csv"
     if not path.is_file():
@@ -127,10 +131,14 @@ def read_registers(folder: Path) -> Registers:
     schools = _read(path, _SCHOOL_COLUMNS, ("school_id", "name"))
     repeated = schools["school_id"].is_duplicated().arg_max()
     if repeated is not None and schools["school_id"].is_duplicated().any():
-        raise SettingsError("register_duplicate", Place(path.name, row=repeated + 2, column="school_id"), value=schools["school_id"][repeated])
+        raise SettingsError(
+            "register_duplicate", Place(path.name, row=repeated + 2, column="school_id"), value=schools["school_id"][repeated]
+        )
     for row, value in enumerate(schools["area_type"]):
         if value is not None and value not in _AREA_TYPES:
-            raise SettingsError("register_value", Place(path.name, row=row + 2, column="area_type"), value=value, known=", ".join(_AREA_TYPES))
+            raise SettingsError(
+                "register_value", Place(path.name, row=row + 2, column="area_type"), value=value, known=", ".join(_AREA_TYPES)
+            )
     schools = schools.with_columns(pl.col("area_type").replace_strict(_AREA_TYPES, default=None, return_dtype=pl.String))
     teachers_path = path.with_name("teachers.csv")
     teachers = None
@@ -140,7 +148,12 @@ def read_registers(folder: Path) -> Registers:
         subjects = {value: words.subject(value) for value in teachers["subject"].unique()}
         for row, value in enumerate(teachers["subject"]):
             if subjects[value] is None:
-                raise SettingsError("register_value", Place("teachers.csv", row=row + 2, column="subject"), value=value, known=", ".join(words.subjects))
+                raise SettingsError(
+                    "register_value",
+                    Place("teachers.csv", row=row + 2, column="subject"),
+                    value=value,
+                    known=", ".join(words.subjects),
+                )
         teachers = teachers.with_columns(pl.col("subject").replace_strict(subjects, return_dtype=pl.String))
     return Registers(schools=schools, teachers=teachers)
 
@@ -156,7 +169,9 @@ def _index_names(schools: pl.DataFrame) -> dict[str, str]:
         aliases = (row["aliases"] or "").replace("；", ";").split(";")
         for name in {_fold(word) for word in (row["school_id"], row["name"], *aliases) if word.strip()}:
             if index.setdefault(name, row["school_id"]) != row["school_id"]:
-                raise SettingsError("register_ambiguous", Place(file="schools.csv"), name=name, first=index[name], second=row["school_id"])
+                raise SettingsError(
+                    "register_ambiguous", Place(file="schools.csv"), name=name, first=index[name], second=row["school_id"]
+                )
     return index
 
 
@@ -199,6 +214,11 @@ def apply_registers(scores: ScoreTable, registers: Registers) -> ScoreTable:
     idle = registers.schools.height - schools.height
     checks = scores.checks
     if idle:
-        line = {name: None for name in CHECKS} | {"code": "schools_without_rows", "level": "notice", "file": "schools.csv", "n": idle}
+        line = dict.fromkeys(CHECKS) | {
+            "code": "schools_without_rows",
+            "level": "notice",
+            "file": "schools.csv",
+            "n": idle,
+        }
         checks = pl.concat([checks, pl.DataFrame([line], schema=CHECKS)])
     return dataclasses.replace(scores, frame=frame, schools=schools, checks=checks)

@@ -101,7 +101,7 @@ def explain_validation(error: ValidationError, lang: Lang) -> str:
     for item in error.errors():
         where = ".".join(str(part) for part in item["loc"])
         key = f"settings_errors.{item['type']}"
-        context = {name: value for name, value in item.get("ctx", {}).items()}
+        context = dict(item.get("ctx", {}))
         said = text(key, lang, **context) if has_text(key) else text("settings_errors.other", lang)
         lines.append(text("settings_errors.line", lang, key=where, said=said))
     return "\n".join(lines)
@@ -138,7 +138,11 @@ def validate_toml(path: Path, model: type[Model]) -> Model:
         return model.model_validate(raw)
     except ValidationError as error:
         raise SettingsError(
-            "settings_invalid", place, n=error.error_count(), zh=explain_validation(error, "zh"), en=explain_validation(error, "en")
+            "settings_invalid",
+            place,
+            n=error.error_count(),
+            zh=explain_validation(error, "zh"),
+            en=explain_validation(error, "en"),
         ) from None
 
 

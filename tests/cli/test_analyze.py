@@ -17,7 +17,13 @@ from eduq.resources import sample_data_path
 HEADER = "考号,姓名,学校,班级,性别,语文(120分),数学(120分)"
 ROWS = [
     "{school}{number:03d},{name}{number},{school}中学,{klass}班,{sex},{chinese},{math}".format(
-        school=school, number=number, name="丑测试", klass=number % 2 + 1, sex="男女"[number % 2], chinese=60 + number % 40, math=50 + (7 * number) % 60
+        school=school,
+        number=number,
+        name="丑测试",
+        klass=number % 2 + 1,
+        sex="男女"[number % 2],
+        chinese=60 + number % 40,
+        math=50 + (7 * number) % 60,
     )
     for school in ("甲", "乙", "丙")
     for number in range(1, 31)
@@ -29,7 +35,12 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def run(tmp_path: Path) -> Run:
     def call(*arguments: str, lang: str = "en") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "eduq", *arguments], cwd=tmp_path, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin", "EDUQ_LANG": lang}, check=False
+            [sys.executable, "-m", "eduq", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env={"PATH": "/usr/bin:/bin", "EDUQ_LANG": lang},
+            check=False,
         )
 
     return call
@@ -46,13 +57,23 @@ def test_writes_the_folder_and_ends_with_its_paths(run: Run, scores: Path, tmp_p
     done = run("analyze", str(scores), "--out", "out")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()[-7:]
-    names = {"bulletin.html", "bulletin.md", "tables.xlsx", "results/estimates.parquet", "results/comparability.parquet", "results/data_quality.parquet", "run.json"}
+    names = {
+        "bulletin.html",
+        "bulletin.md",
+        "tables.xlsx",
+        "results/estimates.parquet",
+        "results/comparability.parquet",
+        "results/data_quality.parquet",
+        "run.json",
+    }
     assert {str(Path(line).relative_to("out")) for line in lines} == names
     assert all((tmp_path / line).is_file() for line in lines)
     assert done.stderr == ""
     record = json.loads((tmp_path / "out/run.json").read_text())
     assert record["counts"]["candidates"] == 90
-    assert [(item["file"], item["rows"], item["used"], item["rejected"]) for item in record["inputs"]] == [("g9-math.csv", 90, 90, 0)]
+    assert [(item["file"], item["rows"], item["used"], item["rejected"]) for item in record["inputs"]] == [
+        ("g9-math.csv", 90, 90, 0)
+    ]
     assert len(record["inputs"][0]["sha256"]) == 64
 
 

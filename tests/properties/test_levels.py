@@ -20,9 +20,12 @@ from eduq.summaries import gather_cells, summarise
 from eduq.tables import NOT_EXPECTED
 
 CELL = st.one_of(
-    st.integers(0, 240).map(lambda half: half / 2), st.sampled_from(["absent", "exempt", "voided", "deferred", "not_chosen", "not_scanned", None])
+    st.integers(0, 240).map(lambda half: half / 2),
+    st.sampled_from(["absent", "exempt", "voided", "deferred", "not_chosen", "not_scanned", None]),
 )
-ROW = st.fixed_dictionaries({"school_id": st.sampled_from("ABCD"), "sex": st.sampled_from(["female", "male", None]), "math": CELL, "chinese": CELL})
+ROW = st.fixed_dictionaries(
+    {"school_id": st.sampled_from("ABCD"), "sex": st.sampled_from(["female", "male", None]), "math": CELL, "chinese": CELL}
+)
 ROWS = st.lists(ROW, min_size=1, max_size=40)
 FULL = {"chinese": 120, "math": 120}
 POLICY = st.sampled_from(["exclude", "zero", "rate-only", "penalty"])
@@ -48,7 +51,11 @@ def test_other_names_for_schools_change_no_number(rows: list[dict[str, object]],
     renamed = [{**row, "school_id": names[str(row["school_id"])]} for row in rows]
     back = pl.col("unit").replace({new: old for old, new in names.items()})
     keys = ["unit_type", "unit", "paper", "measure"]
-    found = describe(renamed, policy).with_columns(pl.when(pl.col("unit_type") == "school").then(back).otherwise("unit").alias("unit")).sort(keys)
+    found = (
+        describe(renamed, policy)
+        .with_columns(pl.when(pl.col("unit_type") == "school").then(back).otherwise("unit").alias("unit"))
+        .sort(keys)
+    )
     # floating-point sums over schools (pooled variances) run in the order of the schools, hence not to the last bit
     assert_frame_equal(found, describe(rows, policy).sort(keys), abs_tol=1e-9, rel_tol=1e-9)
 
@@ -57,9 +64,15 @@ def test_other_names_for_schools_change_no_number(rows: list[dict[str, object]],
 @given(ROWS)
 def test_counts_of_schools_add_up_to_the_area_and_to_the_rows(rows: list[dict[str, object]]) -> None:
     scores = build_scores(rows, full=FULL)
-    summary = summarise(scores, by=unit_columns(EVERY, []), settings=RunSettings(), pass_cuts=pass_cuts(scores.exam, load_measures()))
+    summary = summarise(
+        scores, by=unit_columns(EVERY, []), settings=RunSettings(), pass_cuts=pass_cuts(scores.exam, load_measures())
+    )
     schools = summary.by["school"]
-    cells = gather_cells(schools.counts, summary.mapping(schools.units.select("unit_index", "stratum", pl.col("school_id").alias("unit"))), policy="exclude")
+    cells = gather_cells(
+        schools.counts,
+        summary.mapping(schools.units.select("unit_index", "stratum", pl.col("school_id").alias("unit"))),
+        policy="exclude",
+    )
     for paper in FULL:
         here, area = cells.rows["paper"].to_numpy() == paper, summary.area.rows["paper"].to_numpy() == paper
         statuses = [("present" if isinstance(row[paper], float) else row[paper]) for row in rows]
@@ -95,7 +108,11 @@ def test_one_score_raised_never_lowers_its_school(rows: list[dict[str, object]],
     raised[position % len(rows)]["math"] = row["math"] + 0.5
     for measure in ("mean_score", "pass_rate", "excellent_rate", "median", "percentile_rank"):
         pair = [
-            describe(version, "exclude").filter((pl.col("measure") == measure) & (pl.col("paper") == "math") & (pl.col("unit") == row["school_id"]))["estimate"].item()
+            describe(version, "exclude")
+            .filter((pl.col("measure") == measure) & (pl.col("paper") == "math") & (pl.col("unit") == row["school_id"]))[
+                "estimate"
+            ]
+            .item()
             for version in (rows, raised)
         ]
         assert pair[0] is None or pair[1] >= pair[0] - 1e-9
@@ -111,7 +128,9 @@ def test_deviating_schools_are_a_group_of_their_own_and_said_to_be_incomparable(
     assert math_groups["reason"].to_list() == [None, "marking_not_shared"]
     assert groups.filter(pl.col("paper") == "chinese")["n_schools"].to_list() == [3]
     frame = eq.describe(scores).frame
-    lines = frame.filter((pl.col("unit") == "C") & pl.col("measure").is_in(["z_mean", "mean_ratio", "composite_z", "bottom30_share"]))
+    lines = frame.filter(
+        (pl.col("unit") == "C") & pl.col("measure").is_in(["z_mean", "mean_ratio", "composite_z", "bottom30_share"])
+    )
     by_paper = {key: set(part["reason"]) for (key,), part in lines.group_by(["paper"])}
     assert by_paper["math"] == by_paper["composite"] == {"marking_not_shared"}
     assert by_paper["chinese"] == {None}
@@ -122,7 +141,11 @@ def test_deviating_schools_are_a_group_of_their_own_and_said_to_be_incomparable(
 
 
 def test_tracks_are_never_pooled() -> None:
-    rows = [{"school_id": school, "track": track, "math": score} for school in "AB" for track, score in (("physics", 80.0), ("history", 40.0), ("physics", 90.0), ("history", 50.0))]
+    rows = [
+        {"school_id": school, "track": track, "math": score}
+        for school in "AB"
+        for track, score in (("physics", 80.0), ("history", 40.0), ("physics", 90.0), ("history", 50.0))
+    ]
     groups = eq.check_comparability(build_scores(rows)).frame
     assert groups.select("track", "n_expected").rows() == [("history", 4), ("physics", 4)]
 

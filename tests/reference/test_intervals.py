@@ -30,7 +30,12 @@ def build() -> pl.DataFrame:
 
 def test_wilson_published_value() -> None:
     # Newcombe (1998), Statistics in Medicine 17, 857-872, table I: 81 of 263 and 15 of 148, 95 %
-    for successes, n, low, high in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)):
+    for successes, n, low, high in (
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ):
         _, found_low, found_high = wilson(np.array([float(successes)]), np.array([float(n)]), 0.95)
         assert (round(float(found_low[0]), 4), round(float(found_high[0]), 4)) == (low, high)
 
@@ -57,7 +62,9 @@ def test_level_measures_equal_r(school: str) -> None:
 @pytest.mark.r
 @pytest.mark.skipif(shutil.which("Rscript") is None, reason="R is not installed; the stored answers are used")
 def test_stored_answers_are_what_r_gives() -> None:
-    found = subprocess.run(["Rscript", "--vanilla", str(HERE / "answers.R"), str(HERE / "scores.json")], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        ["Rscript", "--vanilla", str(HERE / "answers.R"), str(HERE / "scores.json")], capture_output=True, text=True, check=True
+    )
     fresh = json.loads(found.stdout)
     for school, answers in ANSWERS.items():
         for name, values in answers.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +15,7 @@ from eduq.locale import text
 __all__ = ["SummaryFormat", "analyze_command"]
 
 
-class SummaryFormat(str, Enum):
+class SummaryFormat(StrEnum):
     """How the summary is printed."""
 
     table = "table"
@@ -46,7 +46,9 @@ def analyze_command(
     if by is not None:
         run = run.model_copy(update={"by": tuple(name.strip() for name in by.split(",") if name.strip())})
     with Display(lang.value) as display:
-        found = analyze(paths, exam=exam, registers=registers, settings=run, measures=measures, edition=edition, progress=display.progress)
+        found = analyze(
+            paths, exam=exam, registers=registers, settings=run, measures=measures, edition=edition, progress=display.progress
+        )
         folder = out or Path("eduq_output") / str(found.publishable.exam.exam.id)
         written = found.write(folder, lang=lang.value, now=dt.datetime.now(dt.UTC), progress=display.progress)
         if rejects is not None:

@@ -35,7 +35,9 @@ def _show_version(value: bool) -> None:
 
 
 @app.callback()
-def _root(version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help=text("cli.help.version"))) -> None:
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help=text("cli.help.version")),
+) -> None:
     """Take the options that belong to no command."""
 
 
@@ -56,7 +58,9 @@ def run(arguments: list[str] | None = None) -> int:
 
         frames = traceback.extract_tb(error.__traceback__)
         where = frames[-1]
-        typer.echo(text("cli.bug", kind=type(error).__name__, file=where.filename.rsplit("/", 1)[-1], line=where.lineno), err=True)
+        typer.echo(
+            text("cli.bug", kind=type(error).__name__, file=where.filename.rsplit("/", 1)[-1], line=where.lineno), err=True
+        )
         for frame in frames:
             print(f"  {frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}", file=sys.stderr)
         return 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from eduq.locale import text
 __all__ = ["LangOption", "OutOption", "OutputLang"]
 
 
-class OutputLang(str, Enum):
+class OutputLang(StrEnum):
     """Languages of output."""
 
     zh = "zh"
@@ -26,5 +26,7 @@ def _set_language(value: OutputLang) -> OutputLang:
     return value
 
 
-LangOption = Annotated[OutputLang, typer.Option("--lang", envvar="EDUQ_LANG", callback=_set_language, is_eager=True, help=text("cli.help.lang"))]
+LangOption = Annotated[
+    OutputLang, typer.Option("--lang", envvar="EDUQ_LANG", callback=_set_language, is_eager=True, help=text("cli.help.lang"))
+]
 OutOption = Annotated[Path | None, typer.Option("--out", help=text("cli.help.out"))]

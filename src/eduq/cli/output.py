@@ -34,7 +34,9 @@ class Display:
     def __init__(self, lang: Lang) -> None:
         self.lang = lang
         self._stderr = Console(stderr=True)
-        self._bars = Progress(TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn(), console=self._stderr, transient=True)
+        self._bars = Progress(
+            TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn(), console=self._stderr, transient=True
+        )
         self._tasks: dict[str, Any] = {}
 
     def __enter__(self) -> Display:
@@ -78,7 +80,15 @@ class Display:
         exam = found.publishable.exam.exam
         console.print(Text(self._say("title", name=exam.name or exam.id), style="bold"))
         inputs = found.publishable.inputs
-        console.print(self._say("rows", files=inputs.height, rows=int(inputs["rows"].sum()), used=int(inputs["used"].sum()), rejected=int(inputs["rejected"].sum())))
+        console.print(
+            self._say(
+                "rows",
+                files=inputs.height,
+                rows=int(inputs["rows"].sum()),
+                used=int(inputs["used"].sum()),
+                rejected=int(inputs["rejected"].sum()),
+            )
+        )
         for line in found.publishable.rejected_counts.group_by("code").agg(pl.col("n").sum()).sort("code").iter_rows(named=True):
             console.print(self._say("rejected", reason=text(f"reject.{line['code']}", self.lang), n=line["n"]))
 
@@ -107,7 +117,9 @@ class Display:
         return table
 
     def _show_schools(self, console: Console, found: Analysis) -> None:
-        gaps = found.estimates.frame.filter((pl.col("unit_type") == "school") & (pl.col("measure") == "composite_z") & pl.col("estimate").is_not_null())
+        gaps = found.estimates.frame.filter(
+            (pl.col("unit_type") == "school") & (pl.col("measure") == "composite_z") & pl.col("estimate").is_not_null()
+        )
         if gaps.height < 2:
             return
         above, below = int((gaps["ci_lower"] > 0).sum()), int((gaps["ci_upper"] < 0).sum())
@@ -116,15 +128,23 @@ class Display:
         if gaps.height > _MAX_SCHOOLS:
             return
         names = dict(found.publishable.units.filter(pl.col("unit_type") == "school").select("unit", "name").iter_rows())
-        low, high = min(float(gaps["ci_lower"].min()), 0.0), max(float(gaps["ci_upper"].max()), 0.0)  # type: ignore[arg-type]
+        low, high = min(*gaps["ci_lower"], 0.0), max(*gaps["ci_upper"], 0.0)
         table = Table(box=None, show_header=False, pad_edge=False)
-        for justify in ("left", "right", "right", "right", "left"):
-            table.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]
+        table.add_column(no_wrap=True)
+        for _ in range(3):
+            table.add_column(justify="right", no_wrap=True)
+        table.add_column(no_wrap=True)
         for row in gaps.sort("estimate", descending=True).iter_rows(named=True):
             style = "cyan" if row["ci_lower"] > 0 else "yellow" if row["ci_upper"] < 0 else "dim"
             sign = "▲" if row["ci_lower"] > 0 else "▼" if row["ci_upper"] < 0 else "·"
             interval = f"{_signed(row['ci_lower'])} — {_signed(row['ci_upper'])}"
-            table.add_row(names.get(row["unit"], row["unit"]), str(row["n"]), f"{sign} {_signed(row['estimate'])}", interval, Text(_bar(row, low, high), style=style))
+            table.add_row(
+                names.get(row["unit"], row["unit"]),
+                str(row["n"]),
+                f"{sign} {_signed(row['estimate'])}",
+                interval,
+                Text(_bar(row, low, high), style=style),
+            )
         console.print(table)
 
     def _show_checks(self, console: Console, found: Analysis) -> None:

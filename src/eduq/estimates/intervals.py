@@ -92,7 +92,9 @@ def spread(sd: Floats, n: Floats, fourth: Floats, conf_level: float) -> Interval
     return np.where(known, std_error, np.nan), np.where(known, low, np.nan), np.where(known, high, np.nan)
 
 
-def ratio_to_whole(mean: Floats, variance_of_mean: Floats, rest_mean: Floats, rest_variance: Floats, share: Floats) -> tuple[Floats, Floats]:
+def ratio_to_whole(
+    mean: Floats, variance_of_mean: Floats, rest_mean: Floats, rest_variance: Floats, share: Floats
+) -> tuple[Floats, Floats]:
     """Return R = unit mean / mean of the whole that contains the unit, and its SE by the delta method.
 
     The whole is share·unit + (1 − share)·rest with unit and rest independent.
@@ -116,7 +118,9 @@ def ratio_to_whole(mean: Floats, variance_of_mean: Floats, rest_mean: Floats, re
     return np.where(valid, ratio, np.nan), np.where(valid, std_error, np.nan)
 
 
-def binomial_ranks(n: NDArray[np.int64], probability: float, conf_level: float) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+def binomial_ranks(
+    n: NDArray[np.int64], probability: float, conf_level: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
     """Return the ranks (from 1) of the order statistics that bound a quantile, and the coverage they have.
 
     Lower = largest l with P(B ≤ l−1) ≤ α/2, upper = smallest u with P(B ≥ u) ≤ α/2, B ~ binomial(n, q); when no such

@@ -6,175 +6,32 @@ Formulas: docs/explanation/intervals. Scores are in hundredths inside and in mar
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eduq.estimates.intervals import binomial_ranks, normal_quantile, ratio_to_whole, spread, student, wilson
-from eduq.estimates.measures import Measure
-from eduq.settings import AbsencePolicy, RunSettings
-from eduq.summaries import CellTable
+from eduq.estimates.level_context import METHOD_CODES, REASON_CODES, Codes, LevelContext, MeasureColumns, fill_columns
+from eduq.estimates.measures import Measure, load_measures
 
-__all__ = ["BOTTOM_SHARE", "METHODS", "REASONS", "LevelContext", "MeasureColumns", "measure_levels"]
+__all__ = ["BOTTOM_SHARE", "measure_levels"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Codes = NDArray[np.int8]
+Parts = tuple[Floats, Floats, Floats, Floats]
 BOTTOM_SHARE = 0.30
-METHODS = (
-    "wilson",
-    "t",
-    "t_pooled",
-    "t_part_of_area",
-    "t_pooled_part_of_area",
-    "fourth_moment",
-    "delta",
-    "order_statistics",
-    "range",
-)
-"""How an interval was made; arrays hold the place in this tuple."""
-REASONS = (
-    "",
-    "no_candidates",
-    "not_computable",
-    "max_score_unknown",
-    "below_two",
-    "zero_mean",
-    "zero_spread",
-    "pace_not_shared",
-    "paper_not_shared",
-    "sitting_not_shared",
-    "marking_not_shared",
-    "single_school",
-    "full_marks_differ",
-)
-"""Why a number cannot be given; arrays hold the place in this tuple, 0 where it can."""
-_M = {name: np.int8(code) for code, name in enumerate(METHODS)}
-_R = {name: np.int8(code) for code, name in enumerate(REASONS)}
 _HUNDRED = 100.0
 
 
-@dataclass(frozen=True)
-class MeasureColumns:
-    """One measure of every row: arrays of length R; nan is null, methods and reasons are codes."""
-
-    estimate: Floats
-    std_error: Floats
-    ci_lower: Floats
-    ci_upper: Floats
-    n: Ints
-    method: Codes
-    reason: Codes
-    conf_level: Floats
-
-
-@dataclass(frozen=True)
-class LevelContext:
-    """What the measures of one unit type are computed from.
-
-    Attributes
-    ----------
-    cells
-        The units.
-    area
-        The comparison groups as units.
-    group
-        Row of `area` each row of `cells` belongs to.
-    max_score
-        Full mark in hundredths per row, 0 where unknown.
-    comparable
-        Whether the group of a row admits comparison.
-    why_not
-        Reason where it does not (place in `REASONS`), else 0.
-    policy, settings
-        Of the run.
-    """
-
-    cells: CellTable
-    area: CellTable
-    group: Ints
-    max_score: Ints
-    comparable: NDArray[np.bool_]
-    why_not: Codes
-    policy: AbsencePolicy
-    settings: RunSettings
-
-    @cached_property
-    def pooled(self) -> tuple[Floats, Floats]:
-        """Variance within units pooled over the comparison group and its df, per row."""
-        n_groups = self.area.size
-        squares = np.bincount(self.group, weights=np.where(self.cells.n > 0, self.cells.squares, 0.0), minlength=n_groups)
-        units = np.bincount(self.group, weights=(self.cells.n > 0).astype(float), minlength=n_groups)
-        df = np.bincount(self.group, weights=self.cells.n.astype(float), minlength=n_groups) - units
-        with np.errstate(invalid="ignore", divide="ignore"):
-            variance = np.where(df > 0, squares / df, np.nan)
-        return variance[self.group], df[self.group]
-
-    def own_or_pooled(self, below: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-        """Return the variance to use, its df and whether it is pooled: when n is small or nothing varies in the unit."""
-        pooled, pooled_df = self.pooled
-        own = self.cells.variance
-        use_pooled = (self.cells.n < below) | ~(own > 0)
-        use_pooled &= np.isfinite(pooled) & (pooled_df >= 1)
-        variance = np.where(use_pooled, pooled, own)
-        df = np.where(use_pooled, pooled_df, self.cells.n - 1.0)
-        return variance, df, use_pooled
-
-    @cached_property
-    def area_mean(self) -> Floats:
-        """Mean of the comparison group per row, hundredths."""
-        return self.area.mean[self.group]
-
-    @cached_property
-    def area_sd(self) -> Floats:
-        """SD (divisor N) of the comparison group per row, hundredths."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.sqrt(self.area.squares / self.area.n)[self.group]
-
-    @cached_property
-    def share(self) -> Floats:
-        """n of the unit over n of its comparison group."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return self.cells.n / self.area.n[self.group]
-
-
-Parts = tuple[Floats, Floats, Floats, Floats]
-
-
-def _columns(
-    context: LevelContext,
-    parts: Parts,
-    *,
-    n: Ints | None = None,
-    method: str | Codes,
-    needs_full: bool = False,
-    compares: bool = False,
-    reason: Codes | None = None,
-    conf_level: Floats | None = None,
+def _proportion(
+    context: LevelContext, successes: Ints, n: Ints, *, needs_full: bool = False, compares: bool = False
 ) -> MeasureColumns:
-    """Put parts into columns: null with a reason wherever the number cannot be given."""
-    size = context.cells.size
-    base = context.cells.n if n is None else n
-    why = np.zeros(size, dtype=np.int8) if reason is None else reason
-    if needs_full:
-        why = np.where(context.max_score > 0, why, _R["max_score_unknown"])
-    if compares:
-        why = np.where(context.comparable, why, context.why_not)
-    why = np.where(base > 0, why, _R["no_candidates"])
-    estimate, std_error, lower, upper = (np.where((why == 0) & np.isfinite(part), part, np.nan) for part in parts)
-    why = np.where((why == 0) & ~np.isfinite(estimate), _R["not_computable"], why)
-    codes = np.full(size, _M[method]) if isinstance(method, str) else method
-    level = np.full(size, context.settings.conf_level) if conf_level is None else conf_level
-    return MeasureColumns(estimate, std_error, lower, upper, base, codes, why, np.where(np.isfinite(lower), level, np.nan))
-
-
-def _proportion(context: LevelContext, successes: Ints, n: Ints, **how: bool) -> MeasureColumns:
     k, base = successes.astype(float), n.astype(float)
     std_error, low, high = wilson(k, base, context.settings.conf_level)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return _columns(context, (k / base, std_error, low, high), n=n, method="wilson", **how)
+        return fill_columns(
+            context, (k / base, std_error, low, high), n=n, method="wilson", needs_full=needs_full, compares=compares
+        )
 
 
 def _base_of_rates(context: LevelContext) -> Ints:
@@ -219,19 +76,21 @@ def _mean_parts(context: LevelContext, unit: Floats | float) -> tuple[Parts, Cod
     with np.errstate(invalid="ignore", divide="ignore"):
         estimate = context.cells.mean / unit
         std_error = np.sqrt(variance / context.cells.n) / unit
-    return (estimate, *student(estimate, std_error, df, context.settings.conf_level)), np.where(pooled, _M["t_pooled"], _M["t"])
+    return (estimate, *student(estimate, std_error, df, context.settings.conf_level)), np.where(
+        pooled, METHOD_CODES["t_pooled"], METHOD_CODES["t"]
+    )
 
 
 def mean_score(context: LevelContext, measure: Measure) -> MeasureColumns:
     """Mean in marks."""
     parts, method = _mean_parts(context, _HUNDRED)
-    return _columns(context, parts, method=method)
+    return fill_columns(context, parts, method=method)
 
 
 def score_rate(context: LevelContext, measure: Measure) -> MeasureColumns:
     """Mean over full mark."""
     parts, method = _mean_parts(context, np.where(context.max_score > 0, context.max_score, np.nan).astype(float))
-    return _columns(context, parts, method=method, needs_full=True)
+    return fill_columns(context, parts, method=method, needs_full=True)
 
 
 def _sd_factor(context: LevelContext) -> Floats:
@@ -242,16 +101,21 @@ def _sd_factor(context: LevelContext) -> Floats:
 
 
 def _too_few(context: LevelContext) -> Codes:
-    return np.where(context.cells.n < 2, _R["below_two"], _R[""])
+    return np.where(context.cells.n < 2, REASON_CODES["below_two"], REASON_CODES[""])
 
 
 def sd(context: LevelContext, measure: Measure) -> MeasureColumns:
     """SD in marks, interval from the fourth moment."""
     sample = np.sqrt(context.cells.variance)
-    std_error, low, high = spread(sample, context.cells.n.astype(float), context.cells.higher_moments[1], context.settings.conf_level)
+    std_error, low, high = spread(
+        sample, context.cells.n.astype(float), context.cells.higher_moments[1], context.settings.conf_level
+    )
     factor = _sd_factor(context) / _HUNDRED
-    return _columns(
-        context, (sample * factor, std_error * factor, low * factor, high * factor), method="fourth_moment", reason=_too_few(context)
+    return fill_columns(
+        context,
+        (sample * factor, std_error * factor, low * factor, high * factor),
+        method="fourth_moment",
+        reason=_too_few(context),
     )
 
 
@@ -269,8 +133,10 @@ def cv(context: LevelContext, measure: Measure) -> MeasureColumns:
         std_error = ratio * np.sqrt(np.maximum(relative, 0))
         factor = _sd_factor(context)
         parts = (ratio * factor, std_error * factor, (ratio - z * std_error) * factor, (ratio + z * std_error) * factor)
-    reason = np.where(cells.n < 2, _R["below_two"], np.where(cells.total > 0, _R[""], _R["zero_mean"]))
-    return _columns(context, parts, method="delta", reason=reason)
+    reason = np.where(
+        cells.n < 2, REASON_CODES["below_two"], np.where(cells.total > 0, REASON_CODES[""], REASON_CODES["zero_mean"])
+    )
+    return fill_columns(context, parts, method="delta", reason=reason)
 
 
 def quantile(context: LevelContext, measure: Measure) -> MeasureColumns:
@@ -284,10 +150,10 @@ def quantile(context: LevelContext, measure: Measure) -> MeasureColumns:
     estimate = cells.quantile(probability) / _HUNDRED
     bounds = cells.value_at_rank(low) / _HUNDRED, cells.value_at_rank(high) / _HUNDRED
     missing = np.full(cells.size, np.nan)
-    return _columns(
+    return fill_columns(
         context,
         (estimate, missing, *bounds),
-        method=np.where(few, _M["range"], _M["order_statistics"]),
+        method=np.where(few, METHOD_CODES["range"], METHOD_CODES["order_statistics"]),
         conf_level=np.where(coverage >= level, level, coverage),
     )
 
@@ -299,9 +165,9 @@ def _gap(context: LevelContext, scale: float, shift: float) -> MeasureColumns:
         finite = np.maximum(1 - context.share, 0)
         std_error = scale * np.sqrt(variance / context.cells.n * finite) / context.area_sd
     parts = (estimate, *student(estimate, std_error, df, context.settings.conf_level))
-    reason = np.where(context.area_sd > 0, _R[""], _R["zero_spread"])
-    method = np.where(pooled, _M["t_pooled_part_of_area"], _M["t_part_of_area"])
-    return _columns(context, parts, method=method, compares=True, reason=reason)
+    reason = np.where(context.area_sd > 0, REASON_CODES[""], REASON_CODES["zero_spread"])
+    method = np.where(pooled, METHOD_CODES["t_pooled_part_of_area"], METHOD_CODES["t_part_of_area"])
+    return fill_columns(context, parts, method=method, compares=True, reason=reason)
 
 
 def z_mean(context: LevelContext, measure: Measure) -> MeasureColumns:
@@ -329,8 +195,8 @@ def percentile_rank(context: LevelContext, measure: Measure) -> MeasureColumns:
         centred = per_cell * to_rank[cells.row] - rank[cells.row]
         variance = cells.add_up_float(cells.count * centred**2) / (cells.n - 1)
         std_error = np.sqrt(variance / cells.n * np.maximum(1 - context.share, 0))
-    parts = (rank, *student(rank, std_error, cells.n - 1.0, context.settings.conf_level))
-    return _columns(context, parts, method="t_part_of_area", compares=True)
+    parts = (rank, *student(rank, std_error.astype(np.float64), cells.n - 1.0, context.settings.conf_level))
+    return fill_columns(context, parts, method="t_part_of_area", compares=True)
 
 
 def _ratio_parts(context: LevelContext) -> tuple[Floats, Floats]:
@@ -350,8 +216,10 @@ def _mean_ratio(context: LevelContext, shift: float) -> MeasureColumns:
     ratio, std_error = _ratio_parts(context)
     estimate = ratio + shift
     half = normal_quantile(context.settings.conf_level) * std_error
-    reason = np.where(context.area_mean > 0, _R[""], _R["zero_mean"])
-    return _columns(context, (estimate, std_error, estimate - half, estimate + half), method="delta", compares=True, reason=reason)
+    reason = np.where(context.area_mean > 0, REASON_CODES[""], REASON_CODES["zero_mean"])
+    return fill_columns(
+        context, (estimate, std_error, estimate - half, estimate + half), method="delta", compares=True, reason=reason
+    )
 
 
 def mean_ratio(context: LevelContext, measure: Measure) -> MeasureColumns:
@@ -369,14 +237,14 @@ def weighted_rates(context: LevelContext, measure: Measure) -> MeasureColumns:
 
     The value is v = a·x + Σ w_i·1[x ≥ c_i]; Σv and Σv² follow from counts and sums above each cut.
     """
-    from eduq.estimates.measures import load_measures
-
     cells, definitions = context.cells, load_measures()
     full = np.where(context.max_score > 0, context.max_score, 1)
     top = full + 1
     slope = measure.weights.get("score_rate", 0.0) / full
     cuts = {
-        part: (weight, _score_bounds(definitions[part], full)[0]) for part, weight in measure.weights.items() if part != "score_rate"
+        part: (weight, _score_bounds(definitions[part], full)[0])
+        for part, weight in measure.weights.items()
+        if part != "score_rate"
     }
     above = {part: (cells.count_between(low, top), cells.total_between(low, top)) for part, (_, low) in cuts.items()}
     n = cells.n.astype(float)
@@ -390,8 +258,9 @@ def weighted_rates(context: LevelContext, measure: Measure) -> MeasureColumns:
                 squares = squares + weight * other_weight * both
         estimate = total / n
         std_error = np.sqrt(np.maximum(squares - total**2 / n, 0) / (n - 1) / n)
+    estimate, std_error = estimate.astype(np.float64), std_error.astype(np.float64)
     parts = (estimate, *student(estimate, std_error, n - 1.0, context.settings.conf_level))
-    return _columns(context, parts, method="t", needs_full=True)
+    return fill_columns(context, parts, method="t", needs_full=True)
 
 
 _BY_ID: dict[str, Callable[[LevelContext, Measure], MeasureColumns]] = {

@@ -51,7 +51,7 @@ class Measure(StrictModel):
     below: float | None = Field(None, gt=0, le=1)
     band: tuple[float, float] | None = None
     probability: float | None = Field(None, gt=0, lt=1)
-    weights: dict[Literal["score_rate", "excellent_rate", "pass_rate"], float] = {}
+    weights: dict[Literal["score_rate", "excellent_rate", "pass_rate"], float] = Field(default_factory=dict)
     absence: tuple[AbsencePolicy, ...] = ("exclude",)
     homonyms: Wording | None = None
     default: bool = True
@@ -62,7 +62,10 @@ class Measure(StrictModel):
         """A local file may write a text once; it then serves both languages."""
         if not isinstance(raw, dict):
             return raw
-        return {key: {"zh": value, "en": value} if key in ("name", "formula", "homonyms") and isinstance(value, str) else value for key, value in raw.items()}
+        return {
+            key: {"zh": value, "en": value} if key in ("name", "formula", "homonyms") and isinstance(value, str) else value
+            for key, value in raw.items()
+        }
 
     @model_validator(mode="after")
     def _one_cut(self) -> Measure:
@@ -101,7 +104,9 @@ def _parse(raw: dict[str, Any], place: Place) -> dict[str, Measure]:
         try:
             parsed[name] = Measure.model_validate(entry)
         except ValidationError as error:
-            raise SettingsError("measure_invalid", place, measure=name, zh=explain_validation(error, "zh"), en=explain_validation(error, "en")) from None
+            raise SettingsError(
+                "measure_invalid", place, measure=name, zh=explain_validation(error, "zh"), en=explain_validation(error, "en")
+            ) from None
     return parsed
 
 

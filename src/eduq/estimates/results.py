@@ -32,7 +32,8 @@ class EstimateResult:
         """Return one line: rows, units, measures and how many numbers could not be given."""
         missing = self.frame["estimate"].null_count()
         units = self.frame.select("unit_type", "unit").n_unique()
-        return f"{self.frame.height} estimates of {units} units and {self.frame['measure'].n_unique()} measures, {missing} without a number"
+        measures = self.frame["measure"].n_unique()
+        return f"{self.frame.height} estimates of {units} units and {measures} measures, {missing} without a number"
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(self.summary())}</p>{self.frame._repr_html_()}"
@@ -42,5 +43,5 @@ class EstimateResult:
         target = Path(path)
         part = target.with_name(f".{target.name}.part")
         self.frame.write_parquet(part)
-        os.replace(part, target)
+        part.replace(target)
         return target

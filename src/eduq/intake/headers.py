@@ -117,12 +117,13 @@ def _build(
 ) -> Header:
     words = vocabulary()
     rows = _fill(cells, first, depth, merged)
+    own = {place for row in cells[first : first + depth] for place, cell in enumerate(row) if cell}
     columns = []
     n_joined = 0
     for position in range(len(rows[0])):
         parts: list[str] = []
         for row in rows:
-            if row[position] and (not parts or parts[-1] != row[position]):
+            if position in own and row[position] and (not parts or parts[-1] != row[position]):
                 parts.append(row[position])
         meaning, joined = _compose(parts, words) if parts else (None, False)
         n_joined += joined

@@ -114,7 +114,9 @@ def read_part(
     graded = [*plan.all("score"), *plan.all("scaled")]
     grid = read_cells(body, [column.source for column in graded], reader)
     texts = body.select(pl.col(column.source).str.strip_chars().alias(column.key) for column in _text_columns(plan, ids))
-    good = bin_structure(work.bins, body, texts, plan, ids, grid)
+    lines = sheet.head[header.first : header.first + header.depth]
+    headings = {f"c{place}": {line[place] for line in lines if place < len(line)} for place in range(body.width)}
+    good = bin_structure(work.bins, body, texts, plan, ids, grid, headings)
     grid = grid.keep(good)
     texts = texts if good.all() else texts.filter(pl.Series(good))
     for rule in (_drop_not_counted, _drop_without_school):
@@ -221,7 +223,7 @@ def _score_frame(work: _Work, grid: CellGrid, papers: Sequence[PlannedColumn]) -
             unread = int((grid.table.problems[grid.codes[column.source]] > BLANK).sum())
             if unread:
                 work.note("scaled_unread", "notice", column.written, column.written, unread)
-        else:
+        elif not grid.blank(column.source).all():
             place = Place(work.sheet.file, work.sheet.sheet, column=column.written)
             raise DataFileError("scaled_without_score", place, key=column.key)
     total = work.plan.find("score", TOTAL)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -81,7 +81,13 @@ def _mask(column: pl.Series) -> npt.NDArray[np.bool_]:
 
 
 def bin_structure(
-    bins: RowBins, body: pl.DataFrame, texts: pl.DataFrame, plan: ColumnPlan, ids: Sequence[PlannedColumn], grid: CellGrid
+    bins: RowBins,
+    body: pl.DataFrame,
+    texts: pl.DataFrame,
+    plan: ColumnPlan,
+    ids: Sequence[PlannedColumn],
+    grid: CellGrid,
+    headings: Mapping[str, set[str]],
 ) -> npt.NDArray[np.bool_]:
     """Reject what is no candidate's row: blank, repeated header, summary, note; and rows without any id.
 
@@ -95,6 +101,8 @@ def bin_structure(
         The columns that can name a candidate.
     grid
         The score columns.
+    headings
+        Per column of the body, what stands in the header above it.
 
     Returns
     -------
@@ -105,14 +113,14 @@ def bin_structure(
     words = vocabulary().words("summary_rows", "first_cell_or_name")
     for column in ids:
         text = texts.get_column(column.key)
-        odd = is_blank(text) | text.is_in([column.written, column.written.split("/")[-1], *words])
+        odd = is_blank(text) | text.is_in(sorted({*headings[column.source], *words}))
         no_id &= _mask(odd)
     no_scores = grid.all_blank()
     suspects = np.flatnonzero(no_id | no_scores)
     good = np.ones(body.height, dtype=bool)
     if not len(suspects):
         return good
-    codes = _judge(body[suspects], plan, ids, no_scores[suspects])
+    codes = _judge(body[suspects], plan, ids, no_scores[suspects], headings)
     for code in dict.fromkeys(code for code in codes if code):
         bad = np.zeros(body.height, dtype=bool)
         bad[suspects[[one == code for one in codes]]] = True
@@ -123,12 +131,16 @@ def bin_structure(
 
 
 def _judge(
-    rows: pl.DataFrame, plan: ColumnPlan, ids: Sequence[PlannedColumn], no_scores: npt.NDArray[np.bool_]
+    rows: pl.DataFrame,
+    plan: ColumnPlan,
+    ids: Sequence[PlannedColumn],
+    no_scores: npt.NDArray[np.bool_],
+    headings: Mapping[str, set[str]],
 ) -> list[str | None]:
     """Give the code of each suspicious row, None for a row that is a candidate's after all."""
     words = set(vocabulary().words("summary_rows", "first_cell_or_name"))
     places = {name: place for place, name in enumerate(rows.columns)}
-    headers = {places[column.source]: column.written.split("/")[-1].strip() for column in plan.columns}
+    headers = {places[column.source]: headings[column.source] - {""} for column in plan.columns}
     id_places = [places[column.source] for column in ids]
     names = [places[column.source] for column in plan.columns if column.role == "field" and column.key in ("name", *_NAMING)]
     others = [place for place in headers if place not in id_places and place not in names]
@@ -141,7 +153,7 @@ def _judge(
         no_id = all(cell in words for cell in id_cells)
         if not filled:
             codes.append("blank_row")
-        elif sum(cells[place] == text for place, text in headers.items() if text) >= max(2, len(headers) // 2):
+        elif sum(cells[place] in written for place, written in headers.items()) >= max(2, len(headers) // 2):
             codes.append("repeated_header")
         elif no_id and (id_cells or first in words or any(cells[place] in words for place in names)):
             codes.append("summary_row")

@@ -198,7 +198,7 @@ def _read_file(file: _OpenFile, limits: PaperLimits, reader: SymbolReader, readi
     """Read the sheets of a file one after the other, letting each go when it is read."""
     while file.sheets:
         sheet, header = file.sheets.pop(0)
-        if not any(any(row) for row in sheet.head):
+        if not any(any(row) for row in sheet.head) and not sheet.body(0, 0).height:
             reading.checks.add("sheet_blank", "info", file=sheet.file, sheet=sheet.sheet, found=sheet.sheet)
             continue
         try:

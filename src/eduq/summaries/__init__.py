@@ -6,4 +6,15 @@ from eduq.summaries.cells import CellTable, gather_cells
 from eduq.summaries.counts import COMPOSITE_SCALE, ScoreCounts, count_scores, sum_scores
 from eduq.summaries.sweeps import AREA_UNIT, Summary, UnitSummary, summarise
 
-__all__ = ["AREA_UNIT", "COMPOSITE_SCALE", "CellTable", "ScoreCounts", "Summary", "UnitSummary", "count_scores", "gather_cells", "sum_scores", "summarise"]
+__all__ = [
+    "AREA_UNIT",
+    "COMPOSITE_SCALE",
+    "CellTable",
+    "ScoreCounts",
+    "Summary",
+    "UnitSummary",
+    "count_scores",
+    "gather_cells",
+    "sum_scores",
+    "summarise",
+]

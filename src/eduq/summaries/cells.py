@@ -83,16 +83,18 @@ class CellTable:
 
     def _between(self, running: Ints, low: Ints, high: Ints) -> Ints:
         rows = np.arange(self.size)
-        return running[self._first_at(rows, high)] - running[self._first_at(rows, low)]
+        between: Ints = running[self._first_at(rows, high)] - running[self._first_at(rows, low)]
+        return between
 
     def add_up(self, per_cell: Ints) -> Ints:
         """Return exact integer sums per row of a value per cell."""
         running = np.concatenate([[0], np.cumsum(per_cell)])
-        return running[self._bounds[1:]] - running[self._bounds[:-1]]
+        sums: Ints = running[self._bounds[1:]] - running[self._bounds[:-1]]
+        return sums
 
     def add_up_float(self, per_cell: Floats) -> Floats:
         """Return sums per row of a float per cell, in the order of the cells."""
-        return np.bincount(self.row, weights=per_cell, minlength=self.size)
+        return np.bincount(self.row, weights=per_cell, minlength=self.size).astype(np.float64)
 
     @cached_property
     def n(self) -> Ints:
@@ -165,7 +167,9 @@ def _place_rows(mapping: pl.DataFrame, papers: Sequence[str]) -> tuple[pl.DataFr
     """Return the rows (in the order of papers, groups, units) and the mapping with the row of each of its lines."""
     order = pl.col("paper").cast(pl.Enum(papers)).to_physical().alias("__paper")
     rows = mapping.select(_KEYS).unique().with_columns(order).sort("__paper", "comparison_group", "unit").drop("__paper")
-    placed = mapping.join(rows.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64)), on=_KEYS, how="left", maintain_order="left")
+    placed = mapping.join(
+        rows.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64)), on=_KEYS, how="left", maintain_order="left"
+    )
     return rows, placed
 
 
@@ -192,8 +196,9 @@ def gather_cells(counts: ScoreCounts, mapping: pl.DataFrame, *, policy: AbsenceP
         unit, score = packed >> SCORE_BITS, packed & ((1 << SCORE_BITS) - 1)
         layer = members.with_columns(pl.int_range(pl.len()).over("unit_index").alias("layer"))
         for (_,), part in layer.group_by(["layer"], maintain_order=True):
-            lookup = np.full(int(max(unit.max(initial=0), part["unit_index"].max() or 0)) + 1, -1, dtype=np.int64)  # type: ignore[arg-type, type-var]
-            lookup[part["unit_index"].to_numpy()] = part["row"].to_numpy()
+            members_of = part["unit_index"].to_numpy()
+            lookup = np.full(max(unit.max(initial=0), members_of.max(initial=0)) + 1, -1, dtype=np.int64)
+            lookup[members_of] = part["row"].to_numpy()
             row = lookup[unit]
             inside = row >= 0
             keys.append(((row << SCORE_BITS) + score)[inside])

@@ -49,7 +49,9 @@ def _native(frame: Any) -> pl.DataFrame:
     return native if isinstance(native, pl.DataFrame) else pl.DataFrame(frame.collect().to_arrow())
 
 
-def count_scores(frame: Any, *, unit: str, papers: Sequence[str], statuses: Mapping[str, Mapping[int, str]] | None = None) -> ScoreCounts:
+def count_scores(
+    frame: Any, *, unit: str, papers: Sequence[str], statuses: Mapping[str, Mapping[int, str]] | None = None
+) -> ScoreCounts:
     """Count candidates by unit, paper and score, and by unit, paper and status.
 
     Parameters
@@ -69,7 +71,9 @@ def count_scores(frame: Any, *, unit: str, papers: Sequence[str], statuses: Mapp
     scores, tallies = {}, []
     for paper in papers:
         packed = (nw.col(unit).cast(nw.Int64) * (1 << SCORE_BITS) + nw.col(paper).cast(nw.Int64)).alias("packed")
-        counted = lazy.filter(~nw.col(paper).is_null()).select(packed).group_by("packed").agg(nw.len().cast(nw.Int64).alias("count"))
+        counted = (
+            lazy.filter(~nw.col(paper).is_null()).select(packed).group_by("packed").agg(nw.len().cast(nw.Int64).alias("count"))
+        )
         scores[paper] = _native(counted).select(pl.col("packed", "count").cast(pl.Int64)).sort("packed")
         present = scores[paper].group_by((pl.col("packed") // (1 << SCORE_BITS)).alias("unit_index")).agg(pl.col("count").sum())
         tallies.append(present.select("unit_index", pl.lit(paper).alias("paper"), pl.lit("present").alias("status"), "count"))
@@ -97,7 +101,11 @@ def count_statuses(frame: Any, *, unit: str, paper: str, meaning: Mapping[int, s
         .group_by(unit, status)
         .agg(nw.len().cast(nw.Int64).alias("count"))
     )
-    named = pl.col(status).cast(pl.String) if meaning is None else pl.col(status).replace_strict(meaning, default=None, return_dtype=pl.String)
+    named = (
+        pl.col(status).cast(pl.String)
+        if meaning is None
+        else pl.col(status).replace_strict(meaning, default=None, return_dtype=pl.String)
+    )
     return (
         counted.select(
             pl.col(unit).cast(pl.Int64).alias("unit_index"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import narwhals.stable.v2 as nw
 
@@ -17,7 +17,15 @@ from eduq.settings import AbsencePolicy
 from eduq.summaries.counts import COMPOSITE_SCALE
 from eduq.tables import NOT_EXPECTED, status_column
 
-__all__ = ["DERIVED_STATUSES", "RAW_COMPOSITE_SCALE", "Scale", "add_every_paper", "add_raw_composite", "add_total", "standardise_composite"]
+__all__ = [
+    "DERIVED_STATUSES",
+    "RAW_COMPOSITE_SCALE",
+    "Scale",
+    "add_every_paper",
+    "add_raw_composite",
+    "add_total",
+    "standardise_composite",
+]
 
 RAW_COMPOSITE_SCALE = 1_000_000
 ZEROED = ("absent", "voided")
@@ -96,7 +104,9 @@ def add_every_paper(frame: Any, papers: Sequence[PaperFacts], cuts: Mapping[str,
     """
     status = status_column(name)
     failed = nw.any_horizontal(*[_effective(paper, policy) < cuts[paper.code] for paper in papers], ignore_nulls=True)
-    lazy = nw.from_native(frame).with_columns(_most_telling(papers, policy, exempt_leaves=False).alias(status), failed.alias(name))
+    lazy = nw.from_native(frame).with_columns(
+        _most_telling(papers, policy, exempt_leaves=False).alias(status), failed.alias(name)
+    )
     value = nw.when(nw.col(name)).then(nw.lit(0)).otherwise(nw.lit(100))
     return lazy.with_columns(nw.when(nw.col(status) == _PRESENT).then(value).alias(name)).to_native()
 
@@ -140,7 +150,7 @@ def add_raw_composite(
         for stratum, value in zip(strata[1:], values[1:], strict=True):
             if value != values[0]:
                 expression = nw.when(nw.col("stratum") == stratum).then(nw.lit(value)).otherwise(expression)
-        return expression
+        return cast(nw.Expr, expression)
 
     def weight_of(paper: PaperFacts, stratum: int) -> float:
         scale = scales.get((stratum, paper.code))
@@ -150,24 +160,38 @@ def add_raw_composite(
     for paper in (paper for paper in papers if paper.weight > 0):
         score = _effective(paper, policy)
         weight = by_stratum(lambda stratum, paper=paper: weight_of(paper, stratum))
-        factor = by_stratum(lambda stratum, paper=paper: weight_of(paper, stratum) / scales[stratum, paper.code].sd if weight_of(paper, stratum) else 0.0)
-        mean = by_stratum(lambda stratum, paper=paper: scales[stratum, paper.code].mean if (stratum, paper.code) in scales else 0.0)
+        factor = by_stratum(
+            lambda stratum, paper=paper: (
+                weight_of(paper, stratum) / scales[stratum, paper.code].sd if weight_of(paper, stratum) else 0.0
+            )
+        )
+        mean = by_stratum(
+            lambda stratum, paper=paper: scales[stratum, paper.code].mean if (stratum, paper.code) in scales else 0.0
+        )
         gained.append((score - mean) * factor)
         counted.append(nw.when(~score.is_null()).then(weight).otherwise(nw.lit(0.0)))
         expected.append(nw.when(_is_expected(paper)).then(weight).otherwise(nw.lit(0.0)))
         if paper.code in core:
             complete.append(~_is_expected(paper) | ~score.is_null())
     lazy = nw.from_native(frame).with_columns(
-        nw.sum_horizontal(*gained).alias("__gained"), nw.sum_horizontal(*counted).alias("__counted"), nw.sum_horizontal(*expected).alias("__expected")
+        nw.sum_horizontal(*gained).alias("__gained"),
+        nw.sum_horizontal(*counted).alias("__counted"),
+        nw.sum_horizontal(*expected).alias("__expected"),
     )
     enough = (nw.col("__counted") > 0) & (nw.col("__counted") >= min_weight * nw.col("__expected") - 1e-9)
     if complete:
         enough = enough & nw.all_horizontal(*complete, ignore_nulls=True)
     raw = (nw.col("__gained") / nw.col("__counted") * RAW_COMPOSITE_SCALE).round().cast(nw.Int64)
     absent = next(code for code, status in DERIVED_STATUSES.items() if status == "absent")
-    status = nw.when(nw.col("__expected") > 0).then(nw.when(enough).then(nw.lit(_PRESENT)).otherwise(nw.lit(absent))).otherwise(nw.lit(0))
+    status = (
+        nw.when(nw.col("__expected") > 0)
+        .then(nw.when(enough).then(nw.lit(_PRESENT)).otherwise(nw.lit(absent)))
+        .otherwise(nw.lit(0))
+    )
     return (
-        lazy.with_columns(nw.when(enough).then(raw).alias(name), status.alias(status_column(name))).drop("__gained", "__counted", "__expected").to_native()
+        lazy.with_columns(nw.when(enough).then(raw).alias(name), status.alias(status_column(name)))
+        .drop("__gained", "__counted", "__expected")
+        .to_native()
     )
 
 

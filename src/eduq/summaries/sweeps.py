@@ -62,7 +62,9 @@ class Summary:
 
     def mapping(self, members: pl.DataFrame) -> pl.DataFrame:
         """Return unit_index, paper, unit, comparison_group for a table of unit_index, stratum, unit."""
-        return members.join(self.comparability.links, on="stratum", maintain_order="left").select("unit_index", "paper", "unit", "comparison_group")
+        return members.join(self.comparability.links, on="stratum", maintain_order="left").select(
+            "unit_index", "paper", "unit", "comparison_group"
+        )
 
     @cached_property
     def area(self) -> CellTable:
@@ -75,7 +77,14 @@ class Summary:
 def _index_units(frame: pl.DataFrame, name: str, columns: Sequence[str]) -> tuple[pl.Series, pl.DataFrame]:
     """Return the unit index of every row (null where a column is null) and the table of units."""
     keys = ["stratum", *columns]
-    units = frame.select(keys).unique().drop_nulls().sort(keys).with_row_index("unit_index").with_columns(pl.col("unit_index").cast(pl.Int64))
+    units = (
+        frame.select(keys)
+        .unique()
+        .drop_nulls()
+        .sort(keys)
+        .with_row_index("unit_index")
+        .with_columns(pl.col("unit_index").cast(pl.Int64))
+    )
     if len(columns) == 1:
         values = units[columns[0]].unique().sort()
         places = pl.DataFrame({"place": pl.Series(range(len(values)), dtype=pl.Int64), columns[0]: values})
@@ -89,15 +98,29 @@ def _index_units(frame: pl.DataFrame, name: str, columns: Sequence[str]) -> tupl
     return frame.select(keys).join(units, on=keys, how="left", maintain_order="left")["unit_index"].alias(name), units
 
 
-def _scales(counts: ScoreCounts, units: pl.DataFrame, comparability: Comparability, policy: AbsencePolicy) -> dict[tuple[int, str], Scale]:
+def _scales(
+    counts: ScoreCounts, units: pl.DataFrame, comparability: Comparability, policy: AbsencePolicy
+) -> dict[tuple[int, str], Scale]:
     """Mean and SD of every comparison group, from exact integer sums."""
     links = comparability.links.filter(pl.col("paper").is_in(list(counts.scores)))
-    mapping = units.select("unit_index", "stratum").join(links, on="stratum", maintain_order="left").with_columns(pl.lit(AREA_UNIT).alias("unit"))
+    mapping = (
+        units.select("unit_index", "stratum")
+        .join(links, on="stratum", maintain_order="left")
+        .with_columns(pl.lit(AREA_UNIT).alias("unit"))
+    )
     area = gather_cells(counts, mapping, policy=policy)
     squares = area.add_up(area.count * area.score * area.score)
     groups = area.rows["comparison_group"]
-    by_group = {group: _scale(int(n), int(total), int(square)) for group, n, total, square in zip(groups, area.n, area.total, squares, strict=True) if n > 0}
-    return {(row["stratum"], row["paper"]): by_group[row["comparison_group"]] for row in links.iter_rows(named=True) if row["comparison_group"] in by_group}
+    by_group = {
+        group: _scale(int(n), int(total), int(square))
+        for group, n, total, square in zip(groups, area.n, area.total, squares, strict=True)
+        if n > 0
+    }
+    return {
+        (row["stratum"], row["paper"]): by_group[row["comparison_group"]]
+        for row in links.iter_rows(named=True)
+        if row["comparison_group"] in by_group
+    }
 
 
 def _scale(n: int, total: int, squares: int) -> Scale:
@@ -106,7 +129,11 @@ def _scale(n: int, total: int, squares: int) -> Scale:
 
 
 def _add_composite(
-    frame: pl.DataFrame, scores: ScoreTable, comparability: Comparability, scales: Mapping[tuple[int, str], Scale], settings: RunSettings
+    frame: pl.DataFrame,
+    scores: ScoreTable,
+    comparability: Comparability,
+    scales: Mapping[tuple[int, str], Scale],
+    settings: RunSettings,
 ) -> pl.DataFrame:
     raw = add_raw_composite(
         frame,
@@ -121,18 +148,32 @@ def _add_composite(
     sums = sum_scores(raw, unit="stratum", value=_RAW).rename({"unit_index": "stratum"})
     groups = comparability.links.filter(pl.col("paper") == COMPOSITE)
     by_group = sums.join(groups, on="stratum").group_by("comparison_group").agg(pl.col("n", "total", "squares").sum())
-    group_scale = {row["comparison_group"]: _scale(row["n"], row["total"], row["squares"]) for row in by_group.iter_rows(named=True)}
-    by_stratum = {row["stratum"]: group_scale[row["comparison_group"]] for row in groups.iter_rows(named=True) if row["comparison_group"] in group_scale}
+    group_scale = {
+        row["comparison_group"]: _scale(row["n"], row["total"], row["squares"]) for row in by_group.iter_rows(named=True)
+    }
+    by_stratum = {
+        row["stratum"]: group_scale[row["comparison_group"]]
+        for row in groups.iter_rows(named=True)
+        if row["comparison_group"] in group_scale
+    }
     return standardise_composite(raw, by_stratum, raw=_RAW, name=COMPOSITE).drop(_RAW)  # type: ignore[no-any-return]
 
 
 def _composite_sums(frame: pl.DataFrame, unit: str) -> pl.DataFrame:
     status = pl.col("status").cast(pl.String)
-    counts = count_statuses(frame, unit=unit, paper=COMPOSITE, meaning=DERIVED_STATUSES).group_by("unit_index").agg(
-        pl.col("count").filter(~status.is_in(NOT_EXPECTED)).sum().alias("n_expected"),
-        pl.col("count").filter(status == "present").sum().alias("n_present"),
+    counts = (
+        count_statuses(frame, unit=unit, paper=COMPOSITE, meaning=DERIVED_STATUSES)
+        .group_by("unit_index")
+        .agg(
+            pl.col("count").filter(~status.is_in(NOT_EXPECTED)).sum().alias("n_expected"),
+            pl.col("count").filter(status == "present").sum().alias("n_present"),
+        )
     )
-    return counts.join(sum_scores(frame, unit=unit, value=COMPOSITE), on="unit_index", how="left").with_columns(pl.col("n", "total", "squares").fill_null(0)).sort("unit_index")
+    return (
+        counts.join(sum_scores(frame, unit=unit, value=COMPOSITE), on="unit_index", how="left")
+        .with_columns(pl.col("n", "total", "squares").fill_null(0))
+        .sort("unit_index")
+    )
 
 
 def summarise(
@@ -159,7 +200,12 @@ def summarise(
     frame, strata = add_strata(scores)
     comparability = check_comparability(scores, frame=frame, strata=strata)
     codes = [paper.code for paper in scores.papers]
-    keep = ["stratum", *dict.fromkeys(column for columns in by.values() for column in columns), *codes, *(status_column(code) for code in codes)]
+    keep = [
+        "stratum",
+        *dict.fromkeys(column for columns in by.values() for column in columns),
+        *codes,
+        *(status_column(code) for code in codes),
+    ]
     frame = frame.select(keep)
     tables = {}
     for name, columns in by.items():
@@ -175,7 +221,7 @@ def summarise(
             frame = add_every_paper(frame, scores.papers, pass_cuts, policy, EVERY_PAPER)
         frame = _add_composite(frame, scores, comparability, scales, settings)
     summable = [name for name in derived if name != COMPOSITE]
-    meanings = {name: DERIVED_STATUSES for name in summable}
+    meanings = dict.fromkeys(summable, DERIVED_STATUSES)
     summaries = {}
     for name, units in tables.items():
         counts = counted[name]

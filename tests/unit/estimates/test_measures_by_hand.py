@@ -171,7 +171,11 @@ def test_composite_needs_half_of_the_weight_and_the_core_papers() -> None:
     ]
     found = pick(eq.describe(build_scores(rows, full=papers)).frame, "composite_z", paper="composite")
     assert (found["n_expected"], found["n"]) == (8, 7)
-    core = pick(eq.describe(build_scores(rows, full=papers), settings=RunSettings(core_papers=("chinese",))).frame, "composite_z", paper="composite")
+    core = pick(
+        eq.describe(build_scores(rows, full=papers), settings=RunSettings(core_papers=("chinese",))).frame,
+        "composite_z",
+        paper="composite",
+    )
     assert (core["n_expected"], core["n"]) == (8, 6)
 
 

@@ -196,3 +196,24 @@ def test_a_value_that_a_spreadsheet_would_run_is_neutralised(tmp_path: Path) -> 
     table = read_rows(tmp_path, [("考号", "学校", "数学"), ("1", "一中", "=1+1"), ("2", "一中", "3")])
     content = write_rejects(table, tmp_path / "out.csv", with_values=True).read_text(encoding="utf-8-sig")
     assert ",'=1+1," in content
+
+
+def test_a_repeated_header_with_line_ends_and_the_second_row_of_one_are_known(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    head = '"准考\n证号",学校,语文,数学,\n,,得分,得分,\n'
+    path.write_text(head + "1,一中,80,70,\n" + head + "2,一中,81,71,\n", encoding="utf-8")
+    table = read_scores(path)
+    assert table.frame.get_column("candidate_id").to_list() == ["1", "2"]
+    assert codes(table) == [(4, "repeated_header"), (5, "repeated_header")]
+
+
+def test_papers_a_track_does_not_sit_may_be_blank_with_their_scaled_scores(tmp_path: Path) -> None:
+    rows = [("考号", "学校", "语文", "历史", "历史赋分"), ("1", "一中", 80, "", ""), ("2", "一中", 81, "", "")]
+    table = read_rows(tmp_path, rows)
+    assert [paper.code for paper in table.papers] == ["chinese"]
+
+
+def test_content_far_below_blank_rows_is_not_passed_over(tmp_path: Path) -> None:
+    path = write_xlsx(tmp_path / "s.xlsx", {"成绩": [*[()] * 40, HEAD, pupil("01")], "其他": [HEAD, pupil("02")]})
+    table = read_scores(path)
+    assert [line["sheet"] for line in found(table, "sheet_not_read")] == ["成绩"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 from tests.unit.intake.tables import HEADER, PUPILS, exam_file, found, read_rows, write_csv
 
-from eduq.intake import read_scores
+from eduq.intake import read_scores, write_rejects
 from eduq.locale import text
 from eduq.resources import read_toml
 from eduq.tables import CHECKS, INPUTS, REJECTED, SCORE_COLUMNS, STATUS_TYPE
@@ -99,3 +99,34 @@ def test_checks_can_be_said_in_both_languages(tmp_path: Path) -> None:
             said = text(f"checks.{line['code']}", lang, **values)  # type: ignore[arg-type]
             assert said
             assert "None" not in said
+
+
+def test_no_name_id_or_score_of_a_pupil_is_in_anything_that_is_said(tmp_path: Path) -> None:
+    name, number, card, score = "赵某某", "20269876543", "110101201001010017", "143.7"
+    rows = [
+        ("考号", "姓名", "身份证号", "学校", "数学(100分)", "总分"),
+        (number, name, card, "一中", score, "1"),
+        ("2", "钱", "3", "一中", "50", "51"),
+    ]
+    table = read_rows(tmp_path, [*rows, (number, name, card, "一中", "60", "60")])
+    said = [
+        str(table.checks.rows()),
+        str(table.inputs.rows()),
+        write_rejects(table, tmp_path / "out.csv").read_text(encoding="utf-8-sig"),
+    ]
+    said.append(str(table.rejected.drop("value").rows()))
+    said.append(str(table.schools.rows()))
+    for secret in (name, number, card, score):
+        assert not any(secret in text for text in said)
+    assert name not in str(table.frame.rows())
+    assert card not in str(table.frame.rows())
+
+
+def test_both_languages_fill_the_same_places() -> None:
+    chinese, english = read_toml("locale", "zh_CN.toml"), read_toml("locale", "en.toml")
+    for section in ("checks", "reject", "questions", "place", "status"):
+        assert set(chinese[section]) == set(english[section])
+        for code, sentence in chinese[section].items():
+            there = {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
+            here = {name for _, name, _, _ in string.Formatter().parse(english[section][code]) if name}
+            assert there == here, (section, code)
