@@ -167,20 +167,23 @@ def derived_papers(papers: Sequence[PaperFacts]) -> tuple[str, ...]:
 
 
 def _count_candidates(frame: pl.DataFrame, papers: Sequence[PaperFacts]) -> pl.DataFrame:
-    """Return stratum, paper, n_schools, n_expected, n_present and, for the total, whether every row's full mark is the same."""
+    """Return stratum, paper, n_schools, n_expected, n_present and, for the total, whether every row's full mark is the same.
+
+    Where full marks are unknown, the number of papers taken stands in for them.
+    """
     expected = {
         paper.code: pl.col(status_column(paper.code)).is_not_null() & ~pl.col(status_column(paper.code)).is_in(NOT_EXPECTED)
         for paper in papers
     }
     present = {paper.code: pl.col(paper.code).is_not_null() for paper in papers}
-    full = pl.sum_horizontal(
-        [
-            pl.when(pl.col(status_column(p.code)).ne_missing("not_chosen") & pl.col(status_column(p.code)).is_not_null()).then(
-                pl.lit(p.max_hundredths or 0)
-            )
-            for p in papers
-        ]
-    )
+    known = all(p.max_hundredths for p in papers)
+    taken = [
+        pl.when(pl.col(status_column(p.code)).ne_missing("not_chosen") & pl.col(status_column(p.code)).is_not_null()).then(
+            pl.lit(p.max_hundredths if known else 1)
+        )
+        for p in papers
+    ]
+    full = pl.sum_horizontal(taken)
     aggregated = (
         frame.lazy()
         .group_by("stratum", "school_id")

@@ -8,9 +8,12 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any, Literal
 
 import eduq
@@ -25,7 +28,7 @@ from eduq.intake.exam_file import ExamFile
 from eduq.locale import Lang
 from eduq.manifest import content_hash, versions
 from eduq.registers import apply_registers, read_registers
-from eduq.settings import RunSettings
+from eduq.settings import RunSettings, default_units
 from eduq.summaries import summarise
 
 __all__ = ["Analysis", "analyze", "render_bulletin"]
@@ -133,12 +136,14 @@ def _write_documents(
 
     clock = _Clock(dict(analysis.timings))
     paths = [folder / name for name in ("bulletin.html", "bulletin.md", "tables.xlsx")]
-    with clock.stage("bulletin", progress):
-        context = build_context(analysis.publishable, lang)
-        paths[0].write_text(render_html(context), encoding="utf-8")
-        paths[1].write_text(render_markdown(context), encoding="utf-8")
-    with clock.stage("workbook", progress):
-        write_workbook(analysis.publishable, lang, paths[2])
+    with ThreadPoolExecutor(1) as beside:  # the workbook's compression leaves the interpreter free for the bulletin
+        workbook = beside.submit(write_workbook, analysis.publishable, lang, paths[2])
+        with clock.stage("bulletin", progress):
+            context = build_context(analysis.publishable, lang)
+            paths[0].write_text(render_html(context), encoding="utf-8")
+            paths[1].write_text(render_markdown(context), encoding="utf-8")
+        with clock.stage("workbook", progress):
+            workbook.result()
     with clock.stage("results", progress):
         results = folder / "results"
         results.mkdir()
@@ -209,6 +214,12 @@ def render_bulletin(publishable: Publishable, *, format: Literal["html", "markdo
     return renderers[format](build_context(publishable, lang))
 
 
+def _load_libraries() -> None:
+    """Load what later stages need while the files are read."""
+    for name in ("scipy.special", "eduq.bulletins.context", "eduq.bulletins.render", "eduq.bulletins.workbook", "lets_plot", "xlsxwriter"):
+        import_module(name)
+
+
 def analyze(
     paths: PathLike | Iterable[PathLike],
     *,
@@ -258,6 +269,7 @@ def analyze(
     2
     """
     clock = _Clock()
+    Thread(target=_load_libraries, daemon=True).start()
     run = settings or RunSettings()
     definitions = load_measures(None if measures is None else Path(measures), run.measures)
     with clock.stage("intake", progress):
@@ -270,13 +282,14 @@ def analyze(
             known = read_registers(Path(registers))
             scores = apply_registers(scores, known)
             teachers = known.teachers_of(scores.exam.exam.school_year, scores.exam.exam.term)
-    by = unit_columns(run.by, scores.frame.columns)
-    if "teacher" in run.by and teachers is None:
+    wanted = run.by or default_units(scores.exam.exam.scope)
+    by = unit_columns(wanted, scores.frame.columns)
+    if "teacher" in wanted and teachers is None:
         raise UsageError("teachers_missing")
     with clock.stage("summaries", progress):
         summary = summarise(scores, by=by, settings=run, pass_cuts=pass_cuts(scores.exam, definitions))
     with clock.stage("estimates", progress):
-        frame = estimate_levels(summary, scores, by=run.by, settings=run, measures=definitions, teachers=teachers)
+        frame = estimate_levels(summary, scores, by=wanted, settings=run, measures=definitions, teachers=teachers)
     described = {name: measure.model_dump(mode="json") for name, measure in definitions.items()}
     provenance = {
         "version": eduq.__version__,

@@ -21,6 +21,7 @@ __all__ = [
     "Edition",
     "RunSettings",
     "StrictModel",
+    "default_units",
     "explain_validation",
     "read_settings",
     "validate_toml",
@@ -56,8 +57,6 @@ class RunSettings(StrictModel):
         Participation below this is marked.
     uncertain_scale_below
         A comparison group of fewer candidates gets the remark that its SD is uncertain.
-    zero_heap_share
-        Share of zeros in one school and paper from which they are reported.
     core_papers
         Papers a candidate must have to get a composite.
     composite_min_weight
@@ -65,7 +64,7 @@ class RunSettings(StrictModel):
     band_width
         Width of score bands, in marks; bands are [a, b), the last one closed.
     by
-        Unit types to describe.
+        Unit types to describe; empty for those of `default_units`.
     measures
         Ids of the measures to compute; empty for all that are not regional variants.
     bulletin_rows
@@ -80,16 +79,20 @@ class RunSettings(StrictModel):
     pooled_gap_below: int = Field(30, ge=2)
     participation_warning: float = Field(0.95, ge=0, le=1)
     uncertain_scale_below: int = Field(200, ge=0)
-    zero_heap_share: float = Field(0.05, gt=0, le=1)
     core_papers: tuple[str, ...] = ()
     composite_min_weight: float = Field(0.5, gt=0, le=1)
     band_width: int = Field(10, ge=1)
-    by: tuple[str, ...] = ("area", "township", "cluster", "area_type", "school", "sex")
+    by: tuple[str, ...] = ()
     measures: tuple[str, ...] = ()
     bulletin_rows: int = Field(60, ge=5)
     issuer: str = ""
     recipients: tuple[str, ...] = ()
     document_no: str = ""
+
+
+def default_units(scope: str | None) -> tuple[str, ...]:
+    """Return the unit types described when nobody says: classes in a school's own exam, else schools and their places."""
+    return ("area", "class", "sex") if scope == "school" else ("area", "township", "cluster", "area_type", "school", "sex")
 
 
 Model = TypeVar("Model", bound=StrictModel)

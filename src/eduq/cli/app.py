@@ -41,8 +41,19 @@ def _root(
     """Take the options that belong to no command."""
 
 
+def _word_panels() -> None:
+    """Give the titles of help panels, constants in typer, the current language."""
+    from typer import rich_utils
+
+    rich_utils.ARGUMENTS_PANEL_TITLE = text("cli.panel.arguments")
+    rich_utils.OPTIONS_PANEL_TITLE = text("cli.panel.options")
+    rich_utils.COMMANDS_PANEL_TITLE = text("cli.panel.commands")
+    rich_utils.ERRORS_PANEL_TITLE = text("cli.panel.error")
+
+
 def run(arguments: list[str] | None = None) -> int:
     """Run the application and return its exit status; a user's error is a message without a traceback."""
+    _word_panels()
     try:
         app(args=arguments, standalone_mode=True)
     except EduqError as error:

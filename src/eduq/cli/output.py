@@ -90,7 +90,7 @@ class Display:
             )
         )
         for line in found.publishable.rejected_counts.group_by("code").agg(pl.col("n").sum()).sort("code").iter_rows(named=True):
-            console.print(self._say("rejected", reason=text(f"reject.{line['code']}", self.lang), n=line["n"]))
+            console.print(self._say("rejected", reason=text(f"reject.{line['code']}", self.lang), n=line["n"]), markup=False)
 
     def _paper_name(self, paper: str) -> str:
         key = f"bulletin.subject.{paper}"
@@ -154,7 +154,7 @@ class Display:
         console.print()
         console.print(Text(self._say("checks"), style="bold"))
         for row in notices.head(20).iter_rows(named=True):
-            console.print(f"  - {describe_check(row, self.lang)}", soft_wrap=True)
+            console.print(f"  - {describe_check(row, self.lang)}", soft_wrap=True, markup=False)
         if notices.height > 20:
             console.print(f"  … {notices.height - 20}")
 

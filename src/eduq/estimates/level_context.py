@@ -152,15 +152,21 @@ def fill_columns(
     method: str | Codes,
     needs_full: bool = False,
     compares: bool = False,
+    of_scores: bool = True,
     reason: Codes | None = None,
     conf_level: Floats | None = None,
 ) -> MeasureColumns:
-    """Put parts into columns: null with a reason wherever the number cannot be given."""
+    """Put parts into columns: null with a reason wherever the number cannot be given.
+
+    A sum of papers with different full marks means nothing even for one unit; only who was present can be said of it.
+    """
     size = context.cells.size
     base = context.cells.n if n is None else n
     why = np.zeros(size, dtype=np.int8) if reason is None else reason
     if needs_full:
         why = np.where(context.max_score > 0, why, REASON_CODES["max_score_unknown"])
+    if of_scores:
+        why = np.where(context.why_not == REASON_CODES["full_marks_differ"], context.why_not, why)
     if compares:
         why = np.where(context.comparable, why, context.why_not)
     why = np.where(base > 0, why, REASON_CODES["no_candidates"])

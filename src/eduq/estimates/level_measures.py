@@ -24,14 +24,13 @@ _HUNDRED = 100.0
 
 
 def _proportion(
-    context: LevelContext, successes: Ints, n: Ints, *, needs_full: bool = False, compares: bool = False
+    context: LevelContext, successes: Ints, n: Ints, *, needs_full: bool = False, compares: bool = False, of_scores: bool = True
 ) -> MeasureColumns:
     k, base = successes.astype(float), n.astype(float)
     std_error, low, high = wilson(k, base, context.settings.conf_level)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return fill_columns(
-            context, (k / base, std_error, low, high), n=n, method="wilson", needs_full=needs_full, compares=compares
-        )
+        parts = (k / base, std_error, low, high)
+    return fill_columns(context, parts, n=n, method="wilson", needs_full=needs_full, compares=compares, of_scores=of_scores)
 
 
 def _base_of_rates(context: LevelContext) -> Ints:
@@ -40,7 +39,7 @@ def _base_of_rates(context: LevelContext) -> Ints:
 
 def participation(context: LevelContext, measure: Measure) -> MeasureColumns:
     """Present over expected."""
-    return _proportion(context, context.cells.n_present, context.cells.n_expected)
+    return _proportion(context, context.cells.n_present, context.cells.n_expected, of_scores=False)
 
 
 def _score_bounds(measure: Measure, full: Ints) -> tuple[Ints, Ints]:

@@ -130,11 +130,10 @@ def read_part(
     spoilt = texts.filter(pl.Series(~good & ~left))
     grid, texts = grid.keep(good), texts if good.all() else texts.filter(pl.Series(good))
     unknown = [symbol for column in papers for symbol in _unknown_symbols(work, grid, column, problems[column.source])]
-    frame = pl.DataFrame([*_score_frame(work, grid, papers), *texts.get_columns()])
     part = Part(
         file=sheet.file,
         sheet=sheet.sheet,
-        frame=frame,
+        frame=pl.DataFrame([*_score_frame(work, grid, papers), *texts.get_columns()]),
         papers=[column.key for column in papers],
         rows=body.height,
         titles=header.titles,

@@ -24,6 +24,8 @@ __all__ = ["CellTable", "gather_cells"]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 _KEYS = ["unit", "comparison_group", "paper"]
+_DENSE_CELLS = 4_000_000
+"""Up to this many cells are added up in one array with a place for every score."""
 
 
 @dataclass(frozen=True)
@@ -228,5 +230,11 @@ def _combine(key: Ints, count: Ints) -> tuple[Ints, Ints]:
     """Return keys strictly rising, with the counts of equal keys added up."""
     if len(key) == 0 or bool(np.all(key[1:] > key[:-1])):
         return key.astype(np.int64), count.astype(np.int64)
+    row, score = key >> SCORE_BITS, key & ((1 << SCORE_BITS) - 1)
+    width = int(score.max()) + 1
+    if (int(row.max()) + 1) * width <= _DENSE_CELLS:
+        dense = np.bincount(row * width + score, weights=count).astype(np.int64)
+        filled = np.flatnonzero(dense)
+        return (filled // width << SCORE_BITS) + filled % width, dense[filled]
     merged = pl.LazyFrame({"key": key, "count": count}).group_by("key").agg(pl.col("count").sum()).collect().sort("key")
     return merged["key"].to_numpy(), merged["count"].to_numpy()

@@ -1,9 +1,10 @@
-"""The invented county: townships, schools, classes, and the people its registers name."""
+"""The invented county: townships, schools, their sizes, and the names of places, classes and people."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,8 @@ __all__ = [
     "County",
     "class_labels",
     "compose_names",
+    "label_classes",
     "make_county",
-    "make_registers",
     "share_out",
     "stream",
 ]
@@ -25,9 +26,17 @@ __all__ = [
 COUNTY = "示例县"
 CLUSTERS = ("城区片区", "清河片区", "石桥片区")
 CLASS_SIZE = 48
-SMALL_SIZES = (15, 18)
-"""Candidates of the two small schools in every year."""
+SMALLEST, LARGEST = 15, 800
+"""Candidates of a school in a cohort, in a county of ordinary make."""
+SMALL_SIZES = (SMALLEST, 18)
+"""Candidates of the two smallest schools in every cohort."""
 TINY_DECLINER_SIZE = 25
+SIZE_SD = 0.85
+"""SD of the logarithm of the schools' sizes."""
+SIZE_SHIFT_SD = 0.06
+"""The same from one cohort of a school to the next."""
+RENAMED_IN = 2023
+"""From this autumn on one school bears another name."""
 PUPIL_SURNAMES = "甲乙丙丁戊己庚辛壬癸"
 STAFF_SURNAMES = "子丑寅卯辰巳午未申酉戌亥"
 GIVEN = "安博辰春丹恩帆歌涵嘉凯兰明宁沛清然思桐文欣雅泽知"
@@ -62,15 +71,36 @@ class County:
         """Number of schools."""
         return len(self.school_ids)
 
-    def sizes(self, candidates: int, year: int) -> IntArray:
-        """Return the number of candidates per school in a year; the sum is exactly `candidates`."""
-        rng = stream(self.seed, 10, year)
-        weights = self.weights * np.exp(rng.normal(0.0, 0.04, self.n_schools))
+    def sizes(self, candidates: int, cohort: int) -> IntArray:
+        """Return the number of candidates per school in a cohort; the sum is exactly `candidates`."""
+        rng = stream(self.seed, 10, cohort)
+        weights = self.weights * np.exp(rng.normal(0.0, SIZE_SHIFT_SD, self.n_schools))
         fixed = self.fixed_sizes
         free = fixed == 0
         sizes = fixed.copy()
-        sizes[free] = share_out(candidates - int(fixed.sum()), weights[free])
+        total, n = candidates - int(fixed.sum()), int(free.sum())
+        low = SMALLEST if total >= 3 * SMALLEST * n else 1
+        high = LARGEST if 4 * total <= LARGEST * n else None
+        sizes[free] = share_out(total, weights[free], low, high)
         return sizes
+
+    @property
+    def renamed(self) -> int:
+        """The school that changed its name in the autumn of `RENAMED_IN`: the last town school."""
+        towns = [i for i, kind in enumerate(self.area_types) if kind == "town"]
+        return towns[-1] if towns else 0
+
+    @property
+    def old_name(self) -> str:
+        """The name it had before."""
+        return self.townships[self.renamed].rstrip("镇乡街道") + "农业中学"
+
+    def names_in(self, year: int) -> list[str]:
+        """Return the schools' names in the school year that begins in `year`."""
+        names = list(self.names)
+        if year < RENAMED_IN:
+            names[self.renamed] = self.old_name
+        return names
 
 
 def stream(seed: int, *parts: int) -> np.random.Generator:
@@ -78,14 +108,33 @@ def stream(seed: int, *parts: int) -> np.random.Generator:
     return np.random.default_rng([seed, *parts])
 
 
-def share_out(total: int, weights: npt.NDArray[np.float64]) -> IntArray:
-    """Share a total out by weight: at least one each, largest remainders first, the sum exact."""
-    spare = total - len(weights)
-    exact = weights / weights.sum() * spare
-    whole = np.floor(exact).astype(np.int64)
+def share_out(total: int, weights: npt.NDArray[np.float64], low: int = 1, high: int | None = None) -> IntArray:
+    """Share a total out by weight within bounds: largest remainders first, the sum exact.
+
+    Parameters
+    ----------
+    total
+        What is shared out: at least `low` each, at most `high` each.
+    weights
+        One per share, above zero.
+    low, high
+        Bounds of a share; what they add or cut is made up by the others.
+    """
+    most = total if high is None else high
+    exact, free = np.zeros(len(weights)), np.ones(len(weights), dtype=bool)
+    while free.any():
+        exact[free] = weights[free] / weights[free].sum() * (total - exact[~free].sum())
+        under, over = free & (exact < low), free & (exact > most)
+        if not (under.any() or over.any()):
+            break
+        if (exact - most)[over].sum() > (low - exact)[under].sum():
+            exact[over], free = most, free & ~over
+        else:
+            exact[under], free = low, free & ~under
+    whole = np.floor(exact + 1e-9).astype(np.int64)
     order = np.argsort(-(exact - whole), kind="stable")
-    whole[order[: spare - int(whole.sum())]] += 1
-    return np.asarray(whole + 1)
+    whole[order[: total - int(whole.sum())]] += 1
+    return np.asarray(whole)
 
 
 def compose_names(rng: np.random.Generator, n: int, surnames: str) -> pl.Series:
@@ -149,7 +198,7 @@ def make_county(schools: int, candidates: int, seed: int) -> County:
         The same seed gives the same county.
     """
     rng = stream(seed, 0)
-    n_townships = min(schools, max(6, schools // 10))
+    n_townships = min(schools, max(6, min(10, schools // 4), schools // 10))
     kinds = _kinds_of(n_townships)
     bases = {kind: _township_names(kinds.count(kind), kind) for kind in dict.fromkeys(kinds)}
     names, aliases, townships, school_kinds, clusters = [], [], [], [], []
@@ -174,11 +223,19 @@ def make_county(schools: int, candidates: int, seed: int) -> County:
         townships=townships,
         clusters=np.array(clusters, dtype=np.int64),
         area_types=school_kinds,
-        weights=scale * np.exp(rng.normal(0.0, 0.45, schools)),
+        weights=_size_weights(scale * np.exp(rng.normal(0.0, 0.45, schools))),
         fixed_sizes=fixed,
         pair_ids=_pairs(school_kinds),
         seed=seed,
     )
+
+
+def _size_weights(leaning: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Spread the sizes evenly over a log-normal distribution, in the order of a leaning: towns large, villages small."""
+    n = len(leaning)
+    spread = np.array([NormalDist().inv_cdf((i + 0.5) / n) for i in range(n)])
+    rank = np.argsort(np.argsort(leaning, kind="stable"), kind="stable")
+    return np.asarray(np.exp(SIZE_SD * spread)[rank])
 
 
 def _pairs(kinds: list[str]) -> list[str | None]:
@@ -191,134 +248,17 @@ def _pairs(kinds: list[str]) -> list[str | None]:
     return pairs
 
 
-def class_labels(cluster: int, number: IntArray) -> pl.Series:
-    """Return class names as the schools of a cluster write them."""
+def class_labels(cluster: int, number: IntArray, year_group: str) -> pl.Series:
+    """Return class names as the schools of a cluster write them; a name tells the year group."""
     highest = int(number.max(initial=0))
-    forms = ("九（{}）班", "9{:02d}", "{}班")
+    forms = {"G8": ("八（{}）班", "8{:02d}", "初二{}班"), "G9": ("九（{}）班", "9{:02d}", "初三{}班")}[year_group]
     return pl.Series([forms[cluster].format(i) for i in range(highest + 1)]).gather(number)
 
 
-def make_registers(
-    county: County, school_years: list[int], sizes: list[IntArray], subjects: list[str]
-) -> dict[str, pl.DataFrame]:
-    """Return the five registers of design section 10.
-
-    Parameters
-    ----------
-    county
-        The county.
-    school_years
-        First calendar year of each school year.
-    sizes
-        Candidates per school, one array per school year.
-    subjects
-        Paper codes that have teachers.
-    """
-    stride = max(50, max(int(size.max()) for size in sizes) // CLASS_SIZE + 1)
-    return {
-        "schools": _schools_register(county, sizes[-1]),
-        "school_events": _events_register(county),
-        "heads": _heads_register(county, school_years),
-        "teachers": pl.concat(
-            [_teachers_register(county, year, size, subjects, stride) for year, size in zip(school_years, sizes, strict=True)]
-        ),
-        "targets": pl.DataFrame(
-            schema=dict.fromkeys(
-                ("target_id", "unit_type", "unit_id", "measure", "subject", "baseline", "target", "direction", "due", "signer"),
-                pl.String,
-            )
-        ),
-    }
-
-
-def _schools_register(county: County, sizes: IntArray) -> pl.DataFrame:
-    n = county.n_schools
-    renamed = _renamed(county)
-    aliases = [f"{a};{_old_name(county, i)}" if i == renamed else a for i, a in enumerate(county.aliases)]
-    return pl.DataFrame(
-        {
-            "school_id": county.school_ids,
-            "name": county.names,
-            "aliases": aliases,
-            "township": county.townships,
-            "cluster": [CLUSTERS[i] for i in county.clusters],
-            "area_type": county.area_types,
-            "stage": ["junior"] * n,
-            "kind": ["public"] * n,
-            "enrolment": sizes * 3 + 1,
-            "small_school": ["yes" if size < 20 else "no" for size in sizes],
-            "pair_id": county.pair_ids,
-            "valid_from": ["2000-09-01"] * n,
-            "valid_to": pl.Series([None] * n, dtype=pl.String),
-        }
-    )
-
-
-def _renamed(county: County) -> int:
-    """Return the school that changed its name: the last town school."""
-    towns = [i for i, kind in enumerate(county.area_types) if kind == "town"]
-    return towns[-1] if towns else 0
-
-
-def _old_name(county: County, school: int) -> str:
-    return county.townships[school].rstrip("镇乡街道") + "农业中学"
-
-
-def _events_register(county: County) -> pl.DataFrame:
-    school = county.school_ids[_renamed(county)]
-    return pl.DataFrame({"date": ["2019-09-01"], "event": ["rename"], "from_ids": [school], "to_ids": [school]})
-
-
-def _heads_register(county: County, school_years: list[int]) -> pl.DataFrame:
-    """Give every school a head; one school in four changes its head within or just before the years at hand."""
-    rng = stream(county.seed, 2)
-    n = county.n_schools
-    first_from = rng.integers(school_years[0] - 8, school_years[0], n)
-    change = np.where(rng.random(n) < 0.25, rng.integers(school_years[0], school_years[-1] + 1, n), 0)
-    rows = []
-    for i, school in enumerate(county.school_ids):
-        left = f"{change[i]}-08-31" if change[i] else None
-        rows.append((school, f"{first_from[i]}-09-01", left))
-        if left:
-            rows.append((school, f"{change[i]}-09-01", None))
-    names = compose_names(rng, len(rows), STAFF_SURNAMES)
-    frame = pl.DataFrame(rows, schema={"school_id": pl.String, "from": pl.String, "to": pl.String}, orient="row")
-    return frame.select(
-        pl.format("H{}", pl.int_range(1, pl.len() + 1).cast(pl.String).str.zfill(4)).alias("head_id"),
-        names.alias("name"),
-        "school_id",
-        "from",
-        "to",
-    )
-
-
-def _teachers_register(county: County, year: int, sizes: IntArray, subjects: list[str], stride: int) -> pl.DataFrame:
-    """One row per class and subject; a teacher takes two neighbouring classes of one school, and stays over the years."""
-    classes = -(-sizes // CLASS_SIZE)
-    school = np.repeat(np.arange(county.n_schools), classes)
-    number = np.arange(len(school)) - np.repeat(np.cumsum(classes) - classes, classes)
-    parts = [
-        pl.DataFrame({"class": np.flatnonzero(county.clusters[school] == cluster)}).with_columns(
-            class_labels(cluster, number[county.clusters[school] == cluster] + 1).alias("class_id")
-        )
-        for cluster in range(len(CLUSTERS))
-    ]
-    labels = pl.concat(parts).sort("class")["class_id"]
-    n_classes, n_subjects = len(school), len(subjects)
-    row_class = np.repeat(np.arange(n_classes), n_subjects)
-    row_subject = np.tile(np.arange(n_subjects), n_classes)
-    key = (school[row_class] * stride + number[row_class] // 2) * n_subjects + row_subject
-    highest = county.n_schools * stride * n_subjects
-    names = compose_names(stream(county.seed, 3), highest, STAFF_SURNAMES)
-    return pl.DataFrame(
-        {
-            "teacher_id": pl.Series(key + 1).cast(pl.String).str.zfill(len(str(highest))),
-            "name": names.gather(key),
-            "school_id": pl.Series(county.school_ids).gather(school[row_class]),
-            "class_id": labels.gather(row_class),
-            "subject": pl.Series(subjects).gather(row_subject),
-            "school_year": pl.Series([f"{year}-{year + 1}"]).gather(np.zeros(len(key), dtype=np.int64)),
-            "term": np.ones(len(key), dtype=np.int64),
-            "share": np.ones(len(key)),
-        }
-    ).with_columns(pl.format("T{}", "teacher_id").alias("teacher_id"))
+def label_classes(clusters: IntArray, number: IntArray, year_group: str) -> pl.Series:
+    """Return the class name of each row from its cluster and class number."""
+    labels = pl.Series([""]).gather(np.zeros(len(clusters), dtype=np.int64))
+    for cluster in range(len(CLUSTERS)):
+        rows = np.flatnonzero(clusters == cluster)
+        labels = labels.scatter(rows, class_labels(cluster, number[rows], year_group))
+    return labels

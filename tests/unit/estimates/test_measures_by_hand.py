@@ -226,3 +226,10 @@ def test_equal_scores_leave_no_gap_to_measure() -> None:
     found = eq.describe(build_scores(one_school([50, 50]) + one_school([50, 50, 50], school="B"))).frame
     assert pick(found, "z_mean")["reason"] == "zero_spread"
     assert pick(found, "sd")["estimate"] == 0.0
+
+
+def test_a_total_over_different_full_marks_is_no_number() -> None:
+    rows = [{"school_id": "A", "math": 60, "chinese": 70}, {"school_id": "A", "math": 80, "chinese": "not_chosen"}]
+    found = eq.describe(build_scores(rows, full={"chinese": 120, "math": 100})).frame
+    assert pick(found, "mean_score", paper="total")["reason"] == "full_marks_differ"
+    assert pick(found, "participation_rate", paper="total")["estimate"] == 1.0
