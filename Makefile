@@ -3,11 +3,11 @@ PYTHON ?= $(shell python3.11 -c 'print("python3.11")' 2>/dev/null || echo python
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.eduq-setup
-EXAM := sample_data/2025-1-g9-final
+EXAM := sample_data/2025-2-g9-final
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint type docs check
+.PHONY: help setup demo test lint type docs gallery bench check
 
 help:  ## list the targets
 	@grep -E '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
@@ -37,5 +37,14 @@ type: setup  ## check types
 
 docs: setup  ## write the generated pages of docs/reference
 	$(BIN)/python docs/generate.py
+
+gallery: demo  ## take the pictures of docs/gallery again (needs chromium)
+	for lang in zh en; do chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1200,1000 \
+	  --screenshot=docs/gallery/bulletin-$$lang.png "file://$(CURDIR)/demo_output/$$lang/bulletin.html"; done
+
+bench: setup  ## measure against the budgets of docs/performance.md (some minutes; R is optional)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
+	$(BIN)/python benchmarks/bench_analyze.py
+	$(BIN)/python benchmarks/bench_levels.py
 
 check: lint type test  ## all of the above that can fail

@@ -20,9 +20,9 @@ from pathlib import Path
 SUBJECTS = ["语文", "数学", "英语", "物理", "化学", "道德与法治", "历史", "生物", "地理"]
 BARE = """
 import polars as pl
-marks = ["缺考", "缓考", "免考", "违纪", "未扫描"]
-frame = pl.scan_csv({path!r}, null_values=marks, infer_schema_length=0).with_columns(pl.col({subjects!r}).cast(pl.Float64, strict=False))
-print(frame.group_by("学校").agg(pl.col({subjects!r}).sum()).collect().height)
+words = ["缺考", "缓考", "免考", "违纪", "未扫描"]
+frame = pl.scan_csv({path!r}, null_values=words, schema_overrides=dict.fromkeys({subjects!r}, pl.Float64))
+print(frame.group_by("学校").agg(pl.col({subjects!r}).sum()).collect(engine="streaming").height)
 """
 EXAM = 'schema = 1\n[exam]\nid = "bench"\nyear_group = "G9"\n' + "".join(
     f'[[papers]]\ncode = "{code}"\nmax_score = {full}\nscore_step = 0.5\n'
@@ -39,6 +39,7 @@ def run(command: list[str]) -> tuple[float, float]:
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = status  # already waited for
     if status:
         raise SystemExit(f"{command[:3]} ended with {status}")
     return time.perf_counter() - start, usage.ru_maxrss / 1024
@@ -46,12 +47,15 @@ def run(command: list[str]) -> tuple[float, float]:
 
 def compare(name: str, ours: list[str], peer: list[str], runs: int, budget: str) -> None:
     """Run two commands in turn and print medians and the ratio of each pair."""
-    run(ours), run(peer)
+    for warm_up in (ours, peer):
+        run(warm_up)
     pairs = [(run(ours), run(peer)) for _ in range(runs)]
     ratios = sorted(mine[0] / other[0] for mine, other in pairs)
+    mine, other = (statistics.median(pair[place][0] for pair in pairs) for place in (0, 1))
+    peak = max(pair[0][1] for pair in pairs)
     print(
-        f"{name}: {statistics.median(mine[0] for mine, _ in pairs):.2f} s against {statistics.median(other[0] for _, other in pairs):.2f} s, "
-        f"ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}), peak {max(mine[1] for mine, _ in pairs):.0f} MB; {budget}"
+        f"{name}: {mine:.2f} s against {other:.2f} s, ratio {statistics.median(ratios):.2f} "
+        f"({ratios[0]:.2f} to {ratios[-1]:.2f}), peak {peak:.0f} MB; {budget}"
     )
 
 
@@ -72,7 +76,10 @@ def main() -> None:
         bare = [python, "-c", BARE.format(path=str(path), subjects=SUBJECTS)]
         compare("analyze", analyze, bare, options.runs, "budget 6, 2048 MB")
     nothing = [python, "-c", "pass"]
-    for name, command, budget in (("eduq --help", [python, "-m", "eduq", "--help"], 0.35), ("import eduq", [python, "-c", "import eduq"], 0.15)):
+    for name, command, budget in (
+        ("eduq --help", [python, "-m", "eduq", "--help"], 0.35),
+        ("import eduq", [python, "-c", "import eduq"], 0.15),
+    ):
         beyond = sorted(run(command)[0] - run(nothing)[0] for _ in range(5))
         print(f"{name}: {statistics.median(beyond):.2f} s beyond a bare interpreter; budget {budget}")
 

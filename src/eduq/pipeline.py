@@ -216,7 +216,14 @@ def render_bulletin(publishable: Publishable, *, format: Literal["html", "markdo
 
 def _load_libraries() -> None:
     """Load what later stages need while the files are read."""
-    for name in ("scipy.special", "eduq.bulletins.context", "eduq.bulletins.render", "eduq.bulletins.workbook", "lets_plot", "xlsxwriter"):
+    for name in (
+        "scipy.special",
+        "eduq.bulletins.context",
+        "eduq.bulletins.render",
+        "eduq.bulletins.workbook",
+        "lets_plot",
+        "xlsxwriter",
+    ):
         import_module(name)
 
 
@@ -264,7 +271,7 @@ def analyze(
     >>> import eduq as eq
     >>> from eduq.resources import sample_data_path
     >>> sample = sample_data_path()
-    >>> found = eq.analyze(sample / "2025-1-g9-final", registers=sample / "registers")
+    >>> found = eq.analyze(sample / "2025-2-g9-final", registers=sample / "registers")
     >>> found.estimates.frame.filter(unit_type="area", paper="math", measure="pass_rate").height
     2
     """

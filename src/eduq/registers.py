@@ -211,7 +211,9 @@ def apply_registers(scores: ScoreTable, registers: Registers) -> ScoreTable:
     frame = scores.frame.with_columns(pl.col("school_id").replace_strict(found, return_dtype=pl.String))
     present = set(found.values())
     schools = registers.schools.filter(pl.col("school_id").is_in(present)).select(_KEPT).sort("school_id")
-    idle = registers.schools.height - schools.height
+    held = scores.exam.exam.date
+    gone = pl.lit(False) if held is None else (pl.col("valid_to") < str(held)).fill_null(False)
+    idle = registers.schools.filter(~gone & ~pl.col("school_id").is_in(present)).height
     checks = scores.checks
     if idle:
         line = dict.fromkeys(CHECKS) | {

@@ -57,7 +57,7 @@ def test_help_loads_neither_tables_nor_statistics(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_main_job_uses_neither_statsmodels_nor_scipy_stats(tmp_path: Path) -> None:
-    exam = sample_data_path() / "2025-1-g9-final"
+    exam = sample_data_path() / "2025-2-g9-final"
     loaded = loaded_after(run_command("analyze", str(exam), "--out", str(tmp_path / "out")), tmp_path)
     assert "polars" in loaded
     assert not loaded & {"statsmodels", "statsmodels.api", "scipy.stats", "pandas"}

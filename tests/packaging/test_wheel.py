@@ -88,7 +88,7 @@ def test_installed_wheel_does_the_main_job(installed: Path) -> None:
     done = run(
         binaries / "eduq",
         "analyze",
-        sample / "2025-1-g9-final",
+        sample / "2025-2-g9-final",
         "--registers",
         sample / "registers",
         "--out",
@@ -103,5 +103,5 @@ def test_installed_wheel_does_the_main_job(installed: Path) -> None:
 
 def test_installed_wheel_makes_samples(installed: Path) -> None:
     run(installed / "venv" / "bin" / "eduq", "sample", "--out", "county", cwd=installed)
-    assert (installed / "county" / "2025-1-g9-final" / "exam.toml").is_file()
+    assert (installed / "county" / "2025-2-g9-final" / "exam.toml").is_file()
     assert (installed / "county" / "registers" / "schools.csv").is_file()

@@ -15,9 +15,9 @@ __all__ = ["sample_command"]
 
 def sample_command(
     out: Annotated[Path, typer.Option("--out", help=text("cli.help.sample_out"))],
-    schools: Annotated[int, typer.Option("--schools", min=2, help=text("cli.help.sample_schools"))] = 24,
-    candidates: Annotated[int, typer.Option("--candidates", min=10, help=text("cli.help.sample_candidates"))] = 4200,
-    years: Annotated[int, typer.Option("--years", min=1, help=text("cli.help.sample_years"))] = 1,
+    schools: Annotated[int, typer.Option("--schools", min=2, help=text("cli.help.sample_schools"))] = 40,
+    candidates: Annotated[int, typer.Option("--candidates", min=10, help=text("cli.help.sample_candidates"))] = 6500,
+    years: Annotated[int, typer.Option("--years", min=1, help=text("cli.help.sample_years"))] = 5,
     seed: Annotated[int, typer.Option("--seed", help=text("cli.help.sample_seed"))] = 20260115,
     lang: LangOption = OutputLang.zh,
 ) -> None:

@@ -261,7 +261,7 @@ def describe(
     --------
     >>> import eduq as eq
     >>> from eduq.resources import sample_data_path
-    >>> scores = eq.read_scores(sample_data_path() / "2025-1-g9-final")
+    >>> scores = eq.read_scores(sample_data_path() / "2025-2-g9-final")
     >>> area = eq.describe(scores, by="area").frame
     >>> area.filter(measure="mean_score", paper="math")["n"].sum() > 4000
     True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ __all__ = ["DELIMITERS", "TextTable", "open_text", "trim_tail"]
 
 DELIMITERS = (",", "\t", ";", "|", "，")
 _MAX_FIELD = 1 << 20
+_FILLED = re.compile(rb"\S")
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def open_text(source: SourceFile, known: Sequence[str] = ()) -> TextTable:
 def _read_body(source: SourceFile, data: bytes, offset: int, start: int, delimiter: str, width: int) -> pl.DataFrame:
     names = [f"c{place}" for place in range(width)]
     schema: dict[str, pl.DataType] = {name: pl.String() for name in names}
-    if not data[offset:].strip():
+    if _FILLED.search(data, offset) is None:
         return pl.DataFrame(schema=schema)
     if len(delimiter.encode()) == 1:
         text = delimiter.join(names).encode() + b"\n" + memoryview(data)[offset:]

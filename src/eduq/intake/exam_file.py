@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from eduq.settings import AbsencePolicy, StrictModel
 
-__all__ = ["Absence", "Attest", "Change", "Deviation", "ExamFile", "ExamFacts", "PaperFacts", "EXAM_ID_PATTERN", "YEAR_GROUPS"]
+__all__ = ["EXAM_ID_PATTERN", "YEAR_GROUPS", "Absence", "Attest", "Change", "Deviation", "ExamFacts", "ExamFile", "PaperFacts"]
 
 EXAM_ID_PATTERN = r"^[a-z0-9][a-z0-9-]{2,40}$"
 YEAR_GROUPS = ("G1", "G2", "G3", "G4", "G5", "G6", "G7", "G8", "G9", "S1", "S2", "S3")

@@ -11,6 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
+import polars as pl
+
 from eduq.errors import DataFileError, Place, UsageError
 
 __all__ = ["DATA_SUFFIXES", "EXAM_FILE_NAME", "FileKind", "FoundFiles", "SourceFile", "decode_text", "find_files", "read_source"]
@@ -18,7 +20,6 @@ __all__ = ["DATA_SUFFIXES", "EXAM_FILE_NAME", "FileKind", "FoundFiles", "SourceF
 FileKind = Literal["xlsx", "xls", "parquet", "text"]
 DATA_SUFFIXES = (".xlsx", ".xls", ".csv", ".tsv", ".txt", ".parquet")
 EXAM_FILE_NAME = "exam.toml"
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -147,13 +148,9 @@ def read_source(path: Path) -> SourceFile:
 
 
 def _is_utf8(data: bytes) -> bool:
-    decoder = codecs.getincrementaldecoder("utf-8")("strict")
-    view = memoryview(data)
     try:
-        for start in range(0, len(view), _CHUNK):
-            decoder.decode(view[start : start + _CHUNK])
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
+        pl.Series([data]).cast(pl.String)
+    except pl.exceptions.ComputeError:
         return False
     return True
 

@@ -95,7 +95,7 @@ def read_scores(
 
     Examples
     --------
-    >>> table = read_scores("2025-1-g9-final")                      # doctest: +SKIP
+    >>> table = read_scores("2025-2-g9-final")                      # doctest: +SKIP
     >>> table.frame.select("school_id", "math", "math_status")      # doctest: +SKIP
     """
     tell = progress or _tell_nobody

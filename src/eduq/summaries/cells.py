@@ -24,6 +24,7 @@ __all__ = ["CellTable", "gather_cells"]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 _KEYS = ["unit", "comparison_group", "paper"]
+_NOWHERE = -(1 << 40)
 _DENSE_CELLS = 4_000_000
 """Up to this many cells are added up in one array with a place for every score."""
 
@@ -195,16 +196,11 @@ def gather_cells(counts: ScoreCounts, mapping: pl.DataFrame, *, policy: AbsenceP
     for (paper,), members in placed.group_by(["paper"], maintain_order=True):
         cells = counts.scores[str(paper)]
         packed, count = cells["packed"].to_numpy(), cells["count"].to_numpy()
-        unit, score = packed >> SCORE_BITS, packed & ((1 << SCORE_BITS) - 1)
-        layer = members.with_columns(pl.int_range(pl.len()).over("unit_index").alias("layer"))
-        for (_,), part in layer.group_by(["layer"], maintain_order=True):
-            members_of = part["unit_index"].to_numpy()
-            lookup = np.full(max(unit.max(initial=0), members_of.max(initial=0)) + 1, -1, dtype=np.int64)
-            lookup[members_of] = part["row"].to_numpy()
-            row = lookup[unit]
-            inside = row >= 0
-            keys.append(((row << SCORE_BITS) + score)[inside])
-            numbers.append(count[inside])
+        layers = members.with_columns(pl.int_range(pl.len()).over("unit_index").alias("layer"))
+        for (_,), part in layers.group_by(["layer"], maintain_order=True):
+            key, number = _combine(*_move(packed, count, part["unit_index"].to_numpy(), part["row"].to_numpy()))
+            keys.append(key)
+            numbers.append(number)
     if policy == "zero":
         zeroed = tallied.filter(pl.col("status").is_in(ZEROED))
         keys.append(zeroed["row"].to_numpy() << SCORE_BITS)
@@ -224,6 +220,20 @@ def gather_cells(counts: ScoreCounts, mapping: pl.DataFrame, *, policy: AbsenceP
         n_present=tally(pl.col("status") == "present"),
         n_zeroed=tally(pl.col("status").is_in(ZEROED)),
     )
+
+
+def _move(packed: Ints, count: Ints, unit_index: Ints, row: Ints) -> tuple[Ints, Ints]:
+    """Return the cells of the units named, with the unit in their key replaced by its row."""
+    units = int(packed[-1] >> SCORE_BITS) + 1 if len(packed) else 0
+    shift = row - unit_index
+    if len(row) and len(row) == units and bool(np.all(shift == shift[0])):
+        return packed + (shift[0] << SCORE_BITS), count
+    shifts = np.full(max(units, int(unit_index.max(initial=-1)) + 1), _NOWHERE, dtype=np.int64)
+    shifts[unit_index] = shift
+    by_cell = shifts[packed >> SCORE_BITS]
+    moved = packed + (by_cell << SCORE_BITS)
+    inside = by_cell != _NOWHERE
+    return (moved, count) if inside.all() else (moved[inside], count[inside])
 
 
 def _combine(key: Ints, count: Ints) -> tuple[Ints, Ints]:

@@ -71,9 +71,7 @@ def count_scores(
     scores, tallies = {}, []
     for paper in papers:
         packed = (nw.col(unit).cast(nw.Int64) * (1 << SCORE_BITS) + nw.col(paper).cast(nw.Int64)).alias("packed")
-        counted = (
-            lazy.filter(~nw.col(paper).is_null()).select(packed).group_by("packed").agg(nw.len().cast(nw.Int64).alias("count"))
-        )
+        counted = lazy.filter(~nw.col(paper).is_null()).select(packed).group_by("packed").agg(nw.len().alias("count"))
         scores[paper] = _native(counted).select(pl.col("packed", "count").cast(pl.Int64)).sort("packed")
         present = scores[paper].group_by((pl.col("packed") // (1 << SCORE_BITS)).alias("unit_index")).agg(pl.col("count").sum())
         tallies.append(present.select("unit_index", pl.lit(paper).alias("paper"), pl.lit("present").alias("status"), "count"))
@@ -99,7 +97,7 @@ def count_statuses(frame: Any, *, unit: str, paper: str, meaning: Mapping[int, s
         .lazy()
         .filter(~nw.col(unit).is_null() & ~nw.col(status).is_null())
         .group_by(unit, status)
-        .agg(nw.len().cast(nw.Int64).alias("count"))
+        .agg(nw.len().alias("count"))
     )
     named = (
         pl.col(status).cast(pl.String)
@@ -143,7 +141,7 @@ def sum_scores(frame: Any, *, unit: str, value: str) -> pl.DataFrame:
         .with_columns((nw.col("value") * nw.col("value")).alias("square"))
         .group_by("unit_index")
         .agg(
-            nw.len().cast(nw.Int64).alias("n"),
+            nw.len().alias("n"),
             nw.col("value").sum().alias("total"),
             nw.col("square").sum().alias("squares"),
         )

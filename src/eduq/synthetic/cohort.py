@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -124,6 +125,11 @@ class Sitting:
         """Where a candidate sat a paper and has a score."""
         return np.asarray(self.status == STATUS_CODE["present"])
 
+    def with_absences_only(self) -> Sitting:
+        """Return the same with every reason for a missing score read as an absence."""
+        status = np.where(self.present, self.status, np.int8(STATUS_CODE["absent"])).astype(np.int8)
+        return replace(self, status=status)
+
 
 def enrol(county: County, sizes: IntArray, number: int) -> Cohort:
     """Draw the pupils of a cohort.
@@ -157,7 +163,7 @@ def enrol(county: County, sizes: IntArray, number: int) -> Cohort:
     )
 
 
-def _draw_pupils(rng: np.random.Generator, n: int) -> dict[str, npt.NDArray[np.generic]]:
+def _draw_pupils(rng: np.random.Generator, n: int) -> dict[str, Any]:
     return {
         "female": rng.random(n) < 0.48,
         "general": rng.normal(0.0, GENERAL_SD, n),

@@ -11,7 +11,14 @@ from eduq.synthetic.cohort import Cohort, Subject
 from eduq.synthetic.county import CLUSTERS, RENAMED_IN, County, IntArray, compose_names, label_classes, stream
 from eduq.synthetic.effects import ALL_PAPERS, Course
 
-__all__ = ["TeachingGroup", "heads_register", "school_events_register", "schools_register", "targets_register", "teachers_register"]
+__all__ = [
+    "TeachingGroup",
+    "heads_register",
+    "school_events_register",
+    "schools_register",
+    "targets_register",
+    "teachers_register",
+]
 
 STAFF_SURNAMES = "子丑寅卯辰巳午未申酉戌亥"
 SMALL_SCHOOL = 30
@@ -21,7 +28,7 @@ _CLOSED = (
     ("merge", "2014-09-01", "农业职业初级中学"),
     ("merge", "2016-09-01", "中学北校"),
     ("merge", "2018-09-01", "民办育才学校"),
-    ("close", "2019-09-01", "教学点"),
+    ("close", "2019-09-01", "中学分校"),
 )
 """Schools that were merged into others or closed before the years at hand."""
 TeachingGroup = tuple[int, str, Cohort, Sequence[Subject]]
@@ -75,7 +82,7 @@ def schools_register(county: County, enrolment: IntArray, candidates: IntArray) 
     gone = living[at].with_columns(
         pl.Series("school_id", _closed_ids(county)),
         pl.Series("name", [name for _, _, name, _ in closed]),
-        pl.lit("").alias("aliases"),
+        pl.lit(None, dtype=pl.String).alias("aliases"),
         pl.lit(0, dtype=pl.Int64).alias("enrolment"),
         pl.lit("no").alias("small_school"),
         pl.lit(None, dtype=pl.String).alias("pair_id"),
@@ -93,11 +100,11 @@ def school_events_register(county: County) -> pl.DataFrame:
     """Return school_events.csv: mergers and a closure of long ago, and one new name."""
     ids = county.school_ids
     rows = [
-        (date, event, gone if event == "close" else f"{gone};{ids[successor]}", "" if event == "close" else ids[successor])
+        (date, event, gone if event == "close" else f"{gone};{ids[successor]}", None if event == "close" else ids[successor])
         for gone, (event, date, _, successor) in zip(_closed_ids(county), _closed_schools(county), strict=False)
     ]
     rows.append((f"{RENAMED_IN}-09-01", "rename", ids[county.renamed], ids[county.renamed]))
-    return pl.DataFrame(rows, schema=["date", "event", "from_ids", "to_ids"], orient="row")
+    return pl.DataFrame(rows, schema=dict.fromkeys(("date", "event", "from_ids", "to_ids"), pl.String), orient="row")
 
 
 def heads_register(county: County, school_years: Sequence[int], courses: Sequence[Course]) -> pl.DataFrame:
@@ -168,10 +175,11 @@ def teachers_register(county: County, groups: Iterable[TeachingGroup], codes: Se
         )
     rows = pl.concat(parts)
     width = len(str(highest))
-    both = pl.concat([rows.with_columns(pl.lit(term, dtype=pl.Int64).alias("term")) for term in (1, 2)])
-    return both.sort("school_year", "term", "school_id", "class_id", maintain_order=True).select(
+    terms = pl.concat([rows.with_columns(pl.lit(term, dtype=pl.Int64).alias("term")) for term in (1, 2)])
+    terms = terms.sort("school_year", "term", maintain_order=True)
+    return terms.select(
         pl.format("T{}", (pl.col("key") + 1).cast(pl.String).str.zfill(width)).alias("teacher_id"),
-        names.gather(both.sort("school_year", "term", "school_id", "class_id", maintain_order=True)["key"]).alias("name"),
+        names.gather(terms["key"]).alias("name"),
         *("school_id", "class_id", "subject", "school_year", "term"),
         pl.lit(1.0).alias("share"),
     )
@@ -191,23 +199,23 @@ def targets_register(scores: pl.DataFrame, heads: pl.DataFrame, year: int) -> pl
     """
     signers = heads.filter(pl.col("to").is_null()).select("school_id", pl.col("name").alias("signer"))
     plans = (
-        ("pass_rate", "math", pl.col("math") >= 7200, 0.04, "up"),
-        ("low_score_rate", "english", pl.col("english") < 4800, -0.03, "down"),
-        ("pass_rate", "chinese", pl.col("chinese") >= 7200, 0.03, "up"),
+        ("pass_rate", "math", pl.col("math") >= 7200, 1.05, "up"),
+        ("low_score_rate", "english", pl.col("english") < 4800, 0.9, "down"),
+        ("pass_rate", "chinese", pl.col("chinese") >= 7200, 1.03, "up"),
     )
     rows = []
     schools = scores["school_id"].unique(maintain_order=True)
     for number, school in enumerate(schools[:: max(1, len(schools) // 6)]):
-        measure, subject, reached, step, direction = plans[number % len(plans)]
+        measure, subject, reached, factor, direction = plans[number % len(plans)]
         sat = scores.filter(pl.col("school_id") == school, pl.col(subject).is_not_null())
         if sat.is_empty():
             continue
         baseline = float(sat.select(reached.mean()).item())
-        target = min(max(baseline + step, 0.0), 1.0)
+        target = min(baseline * factor, 1.0)
         due = f"{year + 1}-07-31" if number % 3 else f"{year}-07-31"
         signer = signers.filter(pl.col("school_id") == school)["signer"].item()
         rows.append(("school", school, measure, subject, f"{baseline:.3f}", f"{target:.3f}", direction, due, signer))
-    rows.append(("area", "", "participation_rate", "math", "0.985", "0.990", "up", f"{year + 1}-07-31", ""))
+    rows.append(("area", None, "participation_rate", "math", "0.985", "0.990", "up", f"{year + 1}-07-31", None))
     columns = ["unit_type", "unit_id", "measure", "subject", "baseline", "target", "direction", "due", "signer"]
     frame = pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
     return frame.select(pl.format("T{}", pl.int_range(1, pl.len() + 1).cast(pl.String).str.zfill(3)).alias("target_id"), *columns)

@@ -9,11 +9,22 @@ import numpy.typing as npt
 
 from eduq.synthetic.county import County, stream
 
-__all__ = ["ALL_PAPERS", "SCHOOL_SD", "SCHOOL_SUBJECT_SD", "SHOCK_SD", "Course", "SchoolEffects", "declare_courses", "draw_effects"]
+__all__ = [
+    "ALL_PAPERS",
+    "SCHOOL_SD",
+    "SCHOOL_SUBJECT_SD",
+    "SHOCK_SD",
+    "Course",
+    "SchoolEffects",
+    "declare_courses",
+    "draw_effects",
+]
 
 FloatArray = npt.NDArray[np.float64]
 SCHOOL_SD = 0.35
 """SD of the lasting composite school effects."""
+OUTERMOST = 1.9
+"""No school lies further out than so many SD: nobody is last whatever the others do."""
 SCHOOL_SUBJECT_SD = 0.14
 SHOCK_SD = 0.10
 """SD of a school's cohort shock: independent from cohort to cohort, the same in all exams of a cohort."""
@@ -63,7 +74,7 @@ class SchoolEffects:
             change = course.slope * (min(max(year, course.first), course.last) - middle)
             papers = slice(None) if course.paper == ALL_PAPERS else self.codes.index(course.paper)
             effects[course.school, papers] += change
-        return effects
+        return np.asarray(effects)
 
 
 def declare_courses(county: County, years: int) -> tuple[Course, ...]:
@@ -99,10 +110,12 @@ def draw_effects(county: County, n_cohorts: int, codes: tuple[str, ...], courses
     composite = np.array([AREA_SHIFT[kind] for kind in county.area_types]) + rng.normal(0.0, 0.28, n)
     composite -= composite.mean()
     if n > 2:
+        composite = np.clip(composite, -OUTERMOST * composite.std(), OUTERMOST * composite.std())
+        composite -= composite.mean()
         composite *= SCHOOL_SD / composite.std()
     falling = [c.school for c in courses if c.paper == ALL_PAPERS and c.slope <= -0.3 and county.fixed_sizes[c.school] == 0]
     if falling and n >= LARGE_COUNTY:
-        low = int(np.argsort(composite, kind="stable")[n // 10])
+        low = int(np.argsort(composite, kind="stable")[n // 20])
         weak = min(falling, key=lambda school: county.weights[school])
         composite[[low, weak]] = composite[[weak, low]]
     own = rng.normal(0.0, SCHOOL_SUBJECT_SD, (n, len(codes)))

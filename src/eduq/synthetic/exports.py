@@ -1,8 +1,9 @@
-"""The sample's exam as three bureaus' habits would export it, its exam.toml, and truth.toml.
+"""The sample's exams as files: by hand in three clusters' ways, or from a database.
 
 城区: a workbook with two title rows, a two-row merged header, ranks, a total column, an average row and a note.
 清河: a GB18030 CSV whose headers carry the full mark and whose absences are ``-``.
 石桥: a UTF-8 CSV with byte order mark, school names (one of them short), and a few rows as they should not be.
+Older exams: one parquet file of the whole county.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ import polars as pl
 from eduq.intake.exam_file import ExamFile
 from eduq.synthetic.county import CLUSTERS, COUNTY
 
-__all__ = ["EXCEL_ROWS", "exam_files", "truth_toml"]
+__all__ = ["EXCEL_ROWS", "database_file", "human_files"]
 
 EXCEL_ROWS = 20_000
 """A cluster with more rows is written as CSV in the workbook's place: a spreadsheet of it would take minutes."""
-IDENTITY = ("准考证号", "姓名", "学校代码", "学校", "班级", "性别")
-CREATED = dt.datetime(2026, 1, 18)
+IDENTITY = ("准考证号", "学籍号", "姓名", "学校代码", "学校", "班级", "性别")
+CREATED_AFTER = dt.timedelta(days=4)
 BAD_ROWS_FROM = 60
 """A third file of fewer rows gets no bad rows."""
 
 
-def exam_files(
+def human_files(
     facts: ExamFile, frame: pl.DataFrame, clusters: pl.Series, schools: pl.DataFrame
 ) -> tuple[dict[str, bytes], dict[str, int]]:
-    """Return an exam's files by name, and how many of their rows are to be rejected, by code.
+    """Return an exam's score files by name, and how many of their rows are to be rejected, by code.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ def exam_files(
         The register of schools, for short names.
     """
     urban, second, third = (frame.filter(clusters == number) for number in range(len(CLUSTERS)))
-    files = {"exam.toml": exam_toml(facts).encode()}
+    files: dict[str, bytes] = {}
     rejected: dict[str, int] = {}
     if urban.height > EXCEL_ROWS:
         files[f"{CLUSTERS[0]}.csv"] = urban.write_csv().encode()
@@ -56,6 +57,25 @@ def exam_files(
         files[f"{CLUSTERS[2]}.csv"] = content
         rejected |= bad
     return files, rejected
+
+
+def database_file(frame: pl.DataFrame, numbers: bool) -> bytes:
+    """Return an exam as a database exports it: one parquet file, all text, or scores as numbers and nothing for an absence.
+
+    Parameters
+    ----------
+    frame
+        Its candidates in human form.
+    numbers
+        Write numbers, under headers like 数学成绩; words for absences are lost.
+    """
+    subjects = _subjects(frame)
+    if numbers:
+        frame = frame.with_columns(pl.col(subjects).cast(pl.Float64, strict=False))
+        frame = frame.rename({subject: f"{subject}成绩" for subject in subjects})
+    buffer = BytesIO()
+    frame.write_parquet(buffer, compression="zstd", compression_level=19, statistics=False, row_group_size=1_000_000)
+    return buffer.getvalue()
 
 
 def _subjects(frame: pl.DataFrame) -> list[str]:
@@ -82,7 +102,8 @@ def _workbook(facts: ExamFile, frame: pl.DataFrame) -> bytes:
     words = frame.select(pl.lit("缺考").alias("总分"), *subjects)
     buffer = BytesIO()
     book = xlsxwriter.Workbook(buffer, {"in_memory": True, "strings_to_urls": False, "strings_to_formulas": False})
-    book.set_properties({"title": str(facts.exam.name), "author": f"{COUNTY}教育局教研室", "created": CREATED})
+    created = dt.datetime.fromisoformat(f"{facts.exam.date}") + CREATED_AFTER
+    book.set_properties({"title": str(facts.exam.name), "author": f"{COUNTY}教育局教研室", "created": created})
     sheet = book.add_worksheet("成绩汇总")
     head = book.add_format({"bold": True, "align": "center", "valign": "vcenter", "border": 1})
     width = 1 + len(IDENTITY) + 2 * len(marks.columns)
@@ -115,8 +136,8 @@ def _workbook(facts: ExamFile, frame: pl.DataFrame) -> bytes:
         if isinstance(mean, float):
             sheet.write_number(last, 1 + len(IDENTITY) + 2 * j, round(mean, 2))
     sheet.write_string(last + 1, 0, "注：平均分按实考人数计算；缺考、缓考、免考、违纪者不排名次。")
-    sheet.set_column(1, 1, 16)
-    sheet.set_column(4, 4, 20)
+    sheet.set_column(1, 2, 20)
+    sheet.set_column(5, 5, 20)
     book.close()
     return buffer.getvalue()
 
@@ -163,91 +184,3 @@ def _short_name(frame: pl.DataFrame, schools: pl.DataFrame) -> tuple[str, str]:
     ids = frame["学校代码"].unique(maintain_order=True)
     row = schools.row(by_predicate=pl.col("school_id") == ids[min(1, len(ids) - 1)], named=True)
     return row["name"], row["aliases"].split(";")[0]
-
-
-def _quote(value: str) -> str:
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def exam_toml(facts: ExamFile) -> str:
-    """Return exam.toml as a person would have filled it in, with a remark on each part."""
-    exam = facts.exam
-    attest = ", ".join(f"{name} = {_quote(answer)}" for name, answer in facts.attest.model_dump().items())
-    symbols = ", ".join(f"{_quote(symbol)} = {_quote(status)}" for symbol, status in facts.symbols.items())
-    lines = [
-        '# 考试说明：由教研室填写；没有把握的项目写 "?"，不要猜。',
-        "schema = 1",
-        f"attest = {{ {attest} }}  # 五同：同进度、同试卷、同考试、同阅卷（同分析由运行记录保证）",
-        f"absence = {{ policy = {_quote(facts.absence.policy)} }}  # 缺考不计入平均分和各率",
-        f"symbols = {{ {symbols} }}  # {CLUSTERS[1]}的表里，缺考写作 -",
-        "",
-        "[exam]",
-        f"id = {_quote(str(exam.id))}",
-        f"name = {_quote(str(exam.name))}",
-        f"school_year = {_quote(str(exam.school_year))}",
-        f"term = {exam.term}",
-        f"date = {exam.date}",
-        f"year_group = {_quote(str(exam.year_group))}",
-        f"scope = {_quote(str(exam.scope))}",
-        f"purpose = {_quote(str(exam.purpose))}",
-        f"legal_basis = {_quote(str(exam.legal_basis))}",
-        "",
-    ]
-    for paper in facts.papers:
-        lines += [
-            "[[papers]]",
-            f"code = {_quote(paper.code)}",
-            f"subject = {_quote(paper.subject_code)}",
-            f"max_score = {paper.max_score:g}",
-            f"score_step = {paper.score_step:g}",
-            f"sitting = {_quote(str(paper.sitting))}",
-            f"marking = {_quote(str(paper.marking))}",
-            f"weight = {paper.weight}",
-            "",
-        ]
-    for deviation in facts.deviations:
-        change = deviation.change
-        papers = ", ".join(_quote(code) for code in change.papers)
-        lines += [
-            "[[deviations]]",
-            f"schools = [{', '.join(_quote(school) for school in deviation.schools)}]",
-            f"change = {{ papers = [{papers}], marking = {_quote(str(change.marking))}, reason = {_quote(change.reason)} }}",
-            "",
-        ]
-    return "\n".join(lines)
-
-
-def truth_toml(seed: int, courses: pl.DataFrame, effects: dict[str, pl.DataFrame], rejected: dict[str, dict[str, int]]) -> str:
-    """Return truth.toml: what was put into the county, to hold results against.
-
-    Parameters
-    ----------
-    seed
-        The sample's seed.
-    courses
-        Schools that truly change.
-    effects
-        Composite school effects by exam.
-    rejected
-        Rows that intake must reject, by exam and code.
-    """
-    lines = [
-        "# What was put into this invented county. Effects and slopes are in SD of the candidates (a year).",
-        f"seed = {seed}",
-        "",
-    ]
-    for course in courses.iter_rows(named=True):
-        lines += [
-            "[[courses]]",
-            *(f"{key} = {_quote(value) if isinstance(value, str) else value}" for key, value in course.items()),
-            "",
-        ]
-    for exam_id, codes in rejected.items():
-        lines += [f"[rejected.{_quote(exam_id)}]", *(f"{code} = {n}" for code, n in sorted(codes.items())), ""]
-    for exam_id, frame in effects.items():
-        lines += [
-            f"[effects.{_quote(exam_id)}]",
-            *(f"{school} = {effect:.4f}" for school, effect in frame.select("school_id", "effect").iter_rows()),
-            "",
-        ]
-    return "\n".join(lines)

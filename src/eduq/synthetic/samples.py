@@ -2,44 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from eduq.errors import UsageError
 from eduq.intake.exam_file import ExamFile
-from eduq.synthetic.cohort import SUBJECTS, Cohort, Course, Subject, declare_courses, draw_cohort, school_effects
-from eduq.synthetic.county import (
-    CLUSTERS,
-    COUNTY,
-    PUPIL_SURNAMES,
-    County,
-    class_labels,
-    compose_names,
-    make_county,
-    make_registers,
-    stream,
+from eduq.synthetic.cohort import SUBJECTS, Cohort, composite_scale, draw_sitting, enrol, move_on, move_up
+from eduq.synthetic.county import County, make_county
+from eduq.synthetic.county_registers import (
+    heads_register,
+    school_events_register,
+    schools_register,
+    targets_register,
+    teachers_register,
 )
-from eduq.synthetic.exports import exam_files, truth_toml
-from eduq.tables import STATUS_TYPE, STATUSES, status_column
+from eduq.synthetic.effects import Course, SchoolEffects, declare_courses, draw_effects
+from eduq.synthetic.exports import database_file, human_files
+from eduq.synthetic.frames import human_frame, score_frame, truth_frame
+from eduq.synthetic.sessions import GROUP_SUBJECTS, SESSIONS, Session, exam_facts
+from eduq.synthetic.side_files import draw_item_scores, entrance_table, item_table, marking_log, specification_table
+from eduq.synthetic.toml_files import exam_toml, truth_toml
 
 __all__ = ["Sample", "SampleExam", "make_sample", "write_benchmark"]
 
 LAST_SCHOOL_YEAR = 2025
-"""The newest exam belongs to the school year that begins in this year."""
-SAMPLE_PAPERS = 7
-STATUS_WORDS = {
-    "present": "",
-    "absent": "缺考",
-    "deferred": "缓考",
-    "exempt": "免考",
-    "not_chosen": "未选",
-    "voided": "违纪",
-    "not_scanned": "未扫描",
-}
+"""The newest exams belong to the school year that begins in this year."""
+WRITTEN_BY_HAND = 3
+"""So many of the newest exams are files of three clusters' make; older ones come from a database."""
+WORDS_SINCE = 2023
+"""The database keeps the words for absences since this school year, before it only numbers."""
+MARKING_AFTER = dt.timedelta(days=5)
+SIDE_FILES_ROWS = 50_000
+"""An exam of more candidates has no item scores, entrance scores and marking log."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +47,11 @@ class SampleExam:
     Attributes
     ----------
     exam_id
-        Such as ``2025-1-g9-final``.
+        Such as ``2025-2-g9-final``.
     facts
         What its exam.toml states.
     frame
-        As a bureau has it, all text: 准考证号, 姓名, 学校代码, 学校, 班级, 性别,
+        As a bureau has it, all text: 准考证号, 学籍号, 姓名, 学校代码, 学校, 班级, 性别,
         then one column per subject with a score or 缺考, 缓考, …
     scores
         The same candidates with the columns of a ScoreTable.
@@ -62,6 +60,9 @@ class SampleExam:
         paper ``composite`` is the mean of the papers.
     clusters
         Cluster (片区) of each row, as a number.
+    side_files
+        Tables kept in folders below the exam's, by path: the newest ninth-year exam has ``items/数学小题分.csv``,
+        ``items/数学细目表.csv``, ``prior/入学基线.csv`` and ``marking/数学阅卷日志.csv``.
     """
 
     exam_id: str
@@ -70,6 +71,18 @@ class SampleExam:
     scores: pl.DataFrame
     truth: pl.DataFrame
     clusters: pl.Series
+    side_files: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+
+    def files(self, schools: pl.DataFrame, by_hand: bool) -> tuple[dict[str, bytes], dict[str, int]]:
+        """Return the exam's files by name, and how many of their rows are to be rejected, by code."""
+        rejected: dict[str, int] = {}
+        if by_hand:
+            files, rejected = human_files(self.facts, self.frame, self.clusters, schools)
+        else:
+            files = {"全县成绩.parquet": database_file(self.frame, "" in self.facts.symbols)}
+        files["exam.toml"] = exam_toml(self.facts).encode()
+        files |= {name: table.write_csv().encode() for name, table in self.side_files.items()}
+        return files, rejected
 
 
 @dataclass(frozen=True)
@@ -79,7 +92,7 @@ class Sample:
     Attributes
     ----------
     exams
-        One per year, oldest first.
+        Four a school year (eighth and ninth year, November and June), oldest first.
     registers
         schools, school_events, heads, teachers, targets (design section 10).
     truth
@@ -94,8 +107,9 @@ class Sample:
     seed: int
 
     def write(self, folder: str | Path) -> tuple[Path, ...]:
-        """Write the registers, each exam as three files of different make with its exam.toml, and truth.toml.
+        """Write the registers, a folder per exam with its files and exam.toml, and truth.toml.
 
+        The three newest exams are three files of different make each, older ones a parquet file.
         Each file appears whole or not at all. The same sample gives the same bytes.
 
         Parameters
@@ -113,12 +127,14 @@ class Sample:
         for name, register in self.registers.items():
             yield f"registers/{name}.csv", register.write_csv().encode()
         rejected: dict[str, dict[str, int]] = {}
-        for exam in self.exams:
-            files, rejected[exam.exam_id] = exam_files(exam.facts, exam.frame, exam.clusters, self.registers["schools"])
+        for number, exam in enumerate(self.exams):
+            files, bad = exam.files(self.registers["schools"], len(self.exams) - number <= WRITTEN_BY_HAND)
+            rejected |= {exam.exam_id: bad} if bad else {}
             for name, content in files.items():
                 yield f"{exam.exam_id}/{name}", content
         effects = {exam.exam_id: exam.truth.filter(pl.col("paper") == "composite") for exam in self.exams}
-        yield "truth.toml", truth_toml(self.seed, self.truth, effects, rejected).encode()
+        scales = {group: composite_scale(subjects) for group, subjects in GROUP_SUBJECTS.items()}
+        yield "truth.toml", truth_toml(self.seed, self.truth, scales, effects, rejected).encode()
 
 
 def _replace(path: Path, content: bytes) -> Path:
@@ -128,19 +144,21 @@ def _replace(path: Path, content: bytes) -> Path:
     return part.replace(path)
 
 
-def make_sample(*, schools: int = 24, candidates: int = 4200, years: int = 1, seed: int = 20260115) -> Sample:
+def make_sample(*, schools: int = 40, candidates: int = 6500, years: int = 5, seed: int = 20260115) -> Sample:
     """Make an invented county with its exams and registers.
 
-    Every name, id and score is invented; the same arguments give the same county.
+    Every name, id and score is invented; the same arguments give the same county. The eighth-graders of one year are the
+    ninth-graders of the next, with the same 学籍号, but for a few who leave, change school or come.
 
     Parameters
     ----------
     schools
         Junior schools, in townships of three kinds and three clusters; from 24 on two of them have fewer than 20 candidates.
     candidates
-        Candidates a year (ninth-graders).
+        Candidates of a year group in a year.
     years
-        Exams, one a school year, the newest in 2025-2026; from four on some schools truly change, and ``.truth`` says which.
+        School years, the newest 2025-2026, each with four exams; from four on some schools truly change, and ``.truth`` says
+        which.
     seed
         Seed of everything.
 
@@ -155,33 +173,36 @@ def make_sample(*, schools: int = 24, candidates: int = 4200, years: int = 1, se
 
     Examples
     --------
-    >>> sample = make_sample(schools=6, candidates=300)
-    >>> sample.exams[0].frame.height
-    300
+    >>> sample = make_sample(schools=6, candidates=300, years=1)
+    >>> [exam.exam_id for exam in sample.exams]
+    ['2025-1-g8-mid', '2025-1-g9-mid', '2025-2-g9-final', '2025-2-g8-final']
     """
     _check_size(schools, candidates, years)
     county = make_county(schools, candidates, seed)
-    subjects = SUBJECTS[:SAMPLE_PAPERS]
-    courses = declare_courses(county, years)
-    effects = school_effects(county, years, len(subjects), courses)
     first = LAST_SCHOOL_YEAR - years + 1
-    sizes = [county.sizes(candidates, year) for year in range(years)]
+    courses = declare_courses(county, years)
+    effects = draw_effects(county, years + 1, tuple(subject.code for subject in SUBJECTS), courses)
+    states = {k: _states(county, enrol(county, county.sizes(candidates, k), k)) for k in range(years + 1)}
     exams = []
     for year in range(years):
-        cohort = draw_cohort(county, sizes[year], effects[year], year, subjects)
-        frame = _human_frame(county, cohort, first + year, subjects)
-        truth = pl.DataFrame(
-            {
-                "school_id": np.repeat(county.school_ids, len(subjects) + 1),
-                "paper": [*(subject.code for subject in subjects), "composite"] * schools,
-                "effect": np.column_stack([effects[year], effects[year].mean(axis=1)]).ravel(),
-            }
-        )
-        facts = _exam_facts(county, first + year, subjects)
-        exam_id = str(facts.exam.id)
-        scores = _score_frame(cohort, frame, exam_id, subjects)
-        exams.append(SampleExam(exam_id, facts, frame, scores, truth, pl.Series(county.clusters[cohort.school])))
-    registers = make_registers(county, [first + year for year in range(years)], sizes, [subject.code for subject in subjects])
+        for session in SESSIONS:
+            number = year + 1 if session.year_group == "G8" else year
+            exams.append(_draw_exam(county, states[number][session.occasion], effects, first, year, session))
+    groups = [
+        (first + year, group, states[year + 1 if group == "G8" else year][0], subjects)
+        for year in range(years)
+        for group, subjects in GROUP_SUBJECTS.items()
+    ]
+    heads = heads_register(county, range(first, LAST_SCHOOL_YEAR + 1), courses)
+    newest = [county.sizes(candidates, k) for k in (years - 1, years)]
+    before = exams[-6 if years > 1 else -2]
+    registers = {
+        "schools": schools_register(county, newest[0] + 2 * newest[1] + 1, newest[0]),
+        "school_events": school_events_register(county),
+        "heads": heads,
+        "teachers": teachers_register(county, groups, [subject.code for subject in SUBJECTS]),
+        "targets": targets_register(before.scores, heads, LAST_SCHOOL_YEAR),
+    }
     return Sample(tuple(exams), registers, _course_frame(county, courses, first), seed)
 
 
@@ -190,126 +211,49 @@ def _check_size(schools: int, candidates: int, years: int) -> None:
         raise UsageError("sample_size", schools=schools, candidates=candidates, years=years)
 
 
-def _course_frame(county: County, courses: list[Course], first: int) -> pl.DataFrame:
+def _states(county: County, cohort: Cohort) -> tuple[Cohort, ...]:
+    """Return a cohort at its four exams."""
+    spring = move_on(county, cohort, 1)
+    autumn = move_on(county, move_up(county, spring), 2)
+    return cohort, spring, autumn, move_on(county, autumn, 3)
+
+
+def _draw_exam(county: County, cohort: Cohort, effects: SchoolEffects, first: int, year: int, session: Session) -> SampleExam:
+    subjects = GROUP_SUBJECTS[session.year_group]
+    of_schools = effects.of(year, cohort.number)
+    sitting = draw_sitting(county, cohort, of_schools, session.occasion, subjects)
+    newest = first + year == LAST_SCHOOL_YEAR
+    numbers = first + year < WORDS_SINCE and not newest
+    if numbers:
+        sitting = sitting.with_absences_only()
+    facts = exam_facts(county, first + year, session, numbers=numbers, deviation=newest and session.deviates)
+    frame = human_frame(county, cohort, sitting, first + year, session)
+    scores = score_frame(sitting, frame, str(facts.exam.id), session.year_group)
+    side: dict[str, pl.DataFrame] = {}
+    if newest and session.deviates and cohort.n <= SIDE_FILES_ROWS:
+        sat = scores["math"].is_not_null()
+        items = draw_item_scores((scores["math"].filter(sat).cast(pl.Int64) // 50).to_numpy(), county.seed)
+        side = {
+            "items/数学小题分.csv": item_table(frame.filter(sat), items),
+            "items/数学细目表.csv": specification_table(),
+            "prior/入学基线.csv": entrance_table(frame["学籍号"], cohort, county.seed),
+            "marking/数学阅卷日志.csv": marking_log(items, session.begins(first + year) + MARKING_AFTER, county.seed),
+        }
+    truth = truth_frame(county.school_ids, of_schools, subjects)
+    return SampleExam(str(facts.exam.id), facts, frame, scores, truth, pl.Series(county.clusters[cohort.school]), side)
+
+
+def _course_frame(county: County, courses: tuple[Course, ...], first: int) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "school_id": [county.school_ids[course.school] for course in courses],
-            "paper": ["all" for _ in courses],
+            "paper": [course.paper for course in courses],
             "slope": [course.slope for course in courses],
-            "first": [f"{first}-{first + 1}" for _ in courses],
-            "last": [f"{LAST_SCHOOL_YEAR}-{LAST_SCHOOL_YEAR + 1}" for _ in courses],
+            "first": [f"{first + course.first}-{first + course.first + 1}" for course in courses],
+            "last": [f"{first + course.last}-{first + course.last + 1}" for course in courses],
         },
         schema={"school_id": pl.String, "paper": pl.String, "slope": pl.Float64, "first": pl.String, "last": pl.String},
     )
-
-
-def _exam_facts(county: County, year: int, subjects: tuple[Subject, ...]) -> ExamFile:
-    """State the exam; one small school, where there is one, marked its own papers."""
-    codes = [subject.code for subject in subjects]
-    small = [i for i in np.flatnonzero(county.fixed_sizes) if county.clusters[i] == 1]
-    deviations = [
-        {"schools": [county.school_ids[i]], "change": {"papers": codes, "marking": "school", "reason": "未参加统一阅卷"}}
-        for i in small[:1]
-    ]
-    return ExamFile.model_validate(
-        {
-            "schema": 1,
-            "attest": dict.fromkeys(("pace", "paper", "sitting", "marking"), "yes"),
-            "symbols": {"-": "absent"},
-            "exam": {
-                "id": f"{year}-1-g9-final",
-                "name": f"{year}—{year + 1}学年第一学期九年级期末质量监测",
-                "school_year": f"{year}-{year + 1}",
-                "term": 1,
-                "date": f"{year + 1}-01-15",
-                "year_group": "G9",
-                "scope": "county",
-                "purpose": "monitoring",
-                "legal_basis": f"{COUNTY}教育局教学质量监测工作方案",
-                "stable_id": "?",
-            },
-            "papers": [
-                {
-                    "code": subject.code,
-                    "subject": subject.code,
-                    "max_score": subject.max_score,
-                    "score_step": 0.5,
-                    "sitting": f"{year + 1}-01-{subject.sitting}",
-                    "marking": "central",
-                }
-                for subject in subjects
-            ],
-            "deviations": deviations,
-        }
-    )
-
-
-def _class_column(county: County, cohort: Cohort) -> pl.Series:
-    clusters = county.clusters[cohort.school]
-    labels = pl.Series([""]).gather(np.zeros(len(clusters), dtype=np.int64))
-    for cluster in range(len(CLUSTERS)):
-        rows = np.flatnonzero(clusters == cluster)
-        labels = labels.scatter(rows, class_labels(cluster, cohort.class_number[rows]))
-    return labels
-
-
-def _score_words(cohort: Cohort, paper: int, subject: Subject) -> pl.Series:
-    """Return a paper's column as text: ``85.5`` or the word for why there is no score."""
-    marks = 2 * subject.max_score + 1
-    words = pl.Series([f"{mark / 2:g}" for mark in range(marks)] + [STATUS_WORDS[status] for status in STATUSES])
-    status = cohort.status[:, paper].astype(np.int64)
-    index = np.where(cohort.present[:, paper], cohort.half_marks[:, paper].astype(np.int64), marks + status)
-    return words.gather(index).alias(subject.zh)
-
-
-def _human_frame(county: County, cohort: Cohort, year: int, subjects: tuple[Subject, ...]) -> pl.DataFrame:
-    n = len(cohort.school)
-    number = pl.DataFrame({"school": cohort.school + 1, "seat": cohort.seat})
-    exam_no = number.select(
-        pl.format(
-            "09{}{}{}",
-            pl.lit(f"{year % 100:02d}"),
-            pl.col("school").cast(pl.String).str.zfill(4),
-            pl.col("seat").cast(pl.String).str.zfill(5),
-        )
-    ).to_series()
-    return pl.DataFrame(
-        [
-            exam_no.alias("准考证号"),
-            compose_names(stream(county.seed, 40, year), n, PUPIL_SURNAMES).alias("姓名"),
-            pl.Series(county.school_ids).gather(cohort.school).alias("学校代码"),
-            pl.Series(county.names).gather(cohort.school).alias("学校"),
-            _class_column(county, cohort).alias("班级"),
-            pl.Series(["男", "女"]).gather(cohort.female.astype(np.int64)).alias("性别"),
-            *(_score_words(cohort, j, subject) for j, subject in enumerate(subjects)),
-        ]
-    )
-
-
-def _score_frame(cohort: Cohort, frame: pl.DataFrame, exam_id: str, subjects: tuple[Subject, ...]) -> pl.DataFrame:
-    nothing = pl.lit(None, dtype=pl.String)
-    papers: list[pl.Series] = []
-    for j, subject in enumerate(subjects):
-        present = pl.Series(cohort.present[:, j])
-        hundredths = pl.Series(cohort.half_marks[:, j].astype(np.int32) * 50)
-        blank = pl.Series([None], dtype=pl.Int32).new_from_index(0, len(present))
-        papers.append(hundredths.zip_with(present, blank).alias(subject.code))
-        status = pl.Series(STATUSES, dtype=STATUS_TYPE).gather(cohort.status[:, j].astype(np.int64))
-        papers.append(status.alias(status_column(subject.code)))
-    return frame.select(
-        pl.lit(exam_id).alias("exam_id"),
-        pl.col("准考证号").alias("candidate_id"),
-        nothing.alias("person_id"),
-        pl.col("学校代码").alias("school_id"),
-        pl.col("班级").alias("class_id"),
-        pl.lit("G9").alias("year_group"),
-        nothing.alias("track"),
-        nothing.alias("combination"),
-        pl.col("性别").replace_strict({"男": "male", "女": "female"}, return_dtype=pl.String).alias("sex"),
-        pl.lit("sample").alias("source_file"),
-        nothing.alias("source_sheet"),
-        pl.int_range(2, pl.len() + 2, dtype=pl.Int64).alias("row_no"),
-    ).hstack(papers)
 
 
 def write_benchmark(path: str | Path, *, candidates: int = 1_000_000, schools: int = 2000, seed: int = 20260115) -> Path:
@@ -330,9 +274,11 @@ def write_benchmark(path: str | Path, *, candidates: int = 1_000_000, schools: i
     """
     _check_size(schools, candidates, 1)
     county = make_county(schools, candidates, seed)
-    effects = school_effects(county, 1, len(SUBJECTS), [])
-    cohort = draw_cohort(county, county.sizes(candidates, 0), effects[0], 0, SUBJECTS)
-    frame = _human_frame(county, cohort, LAST_SCHOOL_YEAR, SUBJECTS).drop("学校代码").rename({"准考证号": "考号"})
+    effects = draw_effects(county, 1, tuple(subject.code for subject in SUBJECTS), ())
+    cohort = enrol(county, county.sizes(candidates, 0), 0)
+    session = SESSIONS[-2]
+    sitting = draw_sitting(county, cohort, effects.of(0, 0), session.occasion, SUBJECTS)
+    frame = human_frame(county, cohort, sitting, LAST_SCHOOL_YEAR, session)
     part = Path(path).with_name(f".{Path(path).name}.part")
-    frame.write_csv(part)
+    frame.drop("学籍号", "学校代码").rename({"准考证号": "考号"}).write_csv(part)
     return part.replace(path)

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from eduq.synthetic.cohort import Cohort
 from eduq.synthetic.county import IntArray, stream
 from eduq.synthetic.effects import FloatArray
 
-__all__ = ["ITEMS", "Item", "draw_item_scores", "item_table", "entrance_table", "marking_log", "specification_table"]
+__all__ = ["ITEMS", "Item", "draw_item_scores", "entrance_table", "item_table", "marking_log", "specification_table"]
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,9 @@ def _fill_open(logit: FloatArray, rest: IntArray, full: IntArray) -> IntArray:
     for place in [*range(len(full)), *range(len(full))]:
         item = order[:, place]
         gap = rest - scores.sum(axis=1)
-        step = np.where(gap > 0, scores[rows, item] < full[item], -(scores[rows, item] > 0)) * (gap != 0)
-        scores[rows, item] += step.astype(np.int64)
-    return scores
+        held = scores[rows, item]
+        scores[rows, item] = np.where(gap > 0, np.minimum(held + 1, full[item]), np.where(gap < 0, np.maximum(held - 1, 0), held))
+    return np.asarray(scores)
 
 
 def _as_words(half_marks: IntArray) -> pl.Series:
@@ -128,11 +129,11 @@ def _as_words(half_marks: IntArray) -> pl.Series:
     return words.gather(half_marks)
 
 
-def item_table(person_ids: pl.Series, school_ids: pl.Series, items: IntArray) -> pl.DataFrame:
-    """Return 数学小题分: one row per candidate with a score, its items under their numbers."""
+def item_table(frame: pl.DataFrame, items: IntArray) -> pl.DataFrame:
+    """Return 数学小题分: one row per candidate of a frame, its items under their numbers."""
     columns = [_as_words(items[:, j]).alias(str(j + 1)) for j in range(items.shape[1])]
     total = _as_words(items.sum(axis=1)).alias("全卷")
-    return pl.DataFrame([person_ids.alias("学籍号"), school_ids.alias("学校代码"), total, *columns])
+    return frame.select("学籍号", "学校代码").hstack([total, *columns])
 
 
 def specification_table() -> pl.DataFrame:
@@ -151,16 +152,16 @@ def specification_table() -> pl.DataFrame:
     )
 
 
-def entrance_table(person_ids: pl.Series, general: FloatArray, letters: FloatArray, science: FloatArray, seed: int) -> pl.DataFrame:
+def entrance_table(person_ids: pl.Series, cohort: Cohort, seed: int) -> pl.DataFrame:
     """Return 入学基线: scores of the entrance survey two years before, full mark 100; one pupil in 25 has none."""
     rng = stream(seed, 52)
     n = len(person_ids)
     columns = {}
-    for name, part, centre in (("语文", letters, 1.05), ("数学", science, 0.95), ("英语", letters, 0.90)):
-        standing = 0.85 * (general + part) + rng.normal(0.0, 0.60, n)
+    for name, part, centre in (("语文", cohort.letters, 1.05), ("数学", cohort.science, 0.95), ("英语", cohort.letters, 0.90)):
+        standing = 0.85 * (cohort.general + part) + rng.normal(0.0, 0.60, n)
         columns[name] = np.rint(100 / (1 + np.exp(-(centre + 0.8 * standing)))).astype(np.int64)
     known = pl.Series(rng.random(n) >= 0.04)
-    return pl.DataFrame([person_ids.alias("学籍号"), *(pl.Series(name, values) for name, values in columns.items())]).filter(known)
+    return pl.DataFrame(columns).insert_column(0, person_ids.alias("学籍号")).filter(known)
 
 
 def marking_log(items: IntArray, date: dt.date, seed: int) -> pl.DataFrame:
