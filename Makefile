@@ -7,7 +7,7 @@ EXAM := sample_data/2025-2-g9-final
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint type docs gallery bench check
+.PHONY: help setup demo test lint type docs golden gallery bench check
 
 help:  ## list the targets
 	@grep -E '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
@@ -37,6 +37,9 @@ type: setup  ## check types
 
 docs: setup  ## write the generated pages of docs/reference
 	$(BIN)/python docs/generate.py
+
+golden: setup  ## write the golden bulletins anew; read the difference before you commit it
+	EDUQ_WRITE_GOLDEN=1 $(BIN)/python -m pytest -q tests/golden
 
 gallery: demo  ## take the pictures of docs/gallery again (needs chromium)
 	for lang in zh en; do chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1200,1000 \

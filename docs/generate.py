@@ -191,11 +191,12 @@ def _bounds(info: FieldInfo) -> str:
 
 
 def _default(info: FieldInfo) -> str:
-    if info.default is PydanticUndefined:
+    value = info.get_default(call_default_factory=True, validated_data={})
+    if value is PydanticUndefined:
         return "必填 required"
-    if info.default is None:
+    if value is None:
         return "?"
-    return json.dumps(list(info.default) if isinstance(info.default, tuple) else info.default)
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
 
 
 def settings_page() -> str:

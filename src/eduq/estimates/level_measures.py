@@ -194,7 +194,7 @@ def percentile_rank(context: LevelContext, measure: Measure) -> MeasureColumns:
         centred = per_cell * to_rank[cells.row] - rank[cells.row]
         variance = cells.add_up_float(cells.count * centred**2) / (cells.n - 1)
         std_error = np.sqrt(variance / cells.n * np.maximum(1 - context.share, 0))
-    parts = (rank, *student(rank, std_error.astype(np.float64), cells.n - 1.0, context.settings.conf_level))
+    parts = (rank, *student(rank, std_error, cells.n.astype(np.float64) - 1, context.settings.conf_level))
     return fill_columns(context, parts, method="t_part_of_area", compares=True)
 
 

@@ -110,8 +110,8 @@ class ExamFile(StrictModel):
     schema_version: Literal[1] = Field(1, alias="schema")
     attest: Attest = Attest()
     absence: Absence = Absence()
-    symbols: dict[str, CellStatus] = {}
-    columns: dict[str, str] = {}
+    symbols: dict[str, CellStatus] = Field(default_factory=dict)
+    columns: dict[str, str] = Field(default_factory=dict)
     exam: ExamFacts = ExamFacts()
     papers: tuple[PaperFacts, ...] = ()
     deviations: tuple[Deviation, ...] = ()
