@@ -93,11 +93,13 @@ def add_strata(scores: ScoreTable) -> tuple[pl.DataFrame, pl.DataFrame]:
     ).alias("deviation")
     keys = ["year_group", "track", "deviation"]
     labelled = frame.select("year_group", "track", deviation)
+    if all(series.eq_missing(series[0]).all() for series in labelled):
+        return frame.with_columns(pl.lit(0, dtype=pl.Int64).alias("stratum")), labelled.head(1).select(
+            pl.lit(0, dtype=pl.Int64).alias("stratum"), *keys
+        )
     strata = (
         labelled.unique().sort(keys, nulls_last=False).with_row_index("stratum").with_columns(pl.col("stratum").cast(pl.Int64))
     )
-    if strata.height == 1:
-        return frame.with_columns(pl.lit(0, dtype=pl.Int64).alias("stratum")), strata.select("stratum", *keys)
     index = labelled.join(strata, on=keys, how="left", nulls_equal=True, maintain_order="left")["stratum"]
     return frame.with_columns(index), strata.select("stratum", *keys)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import narwhals.stable.v2 as nw
+import numpy as np
 import polars as pl
 
 from eduq.tables import status_column
@@ -25,6 +26,11 @@ COMPOSITE_SCALE = 10_000
 """A composite is stored in units of 1/10,000 SD."""
 SCORE_BITS = 21
 """Bits a score takes when it is packed with its unit: hundredths up to 20,971.51."""
+
+
+_STEPS = (100, 50, 25, 10, 5, 1)
+_DENSE_PER_ROW, _DENSE_ALWAYS = 8, 1_000_000
+"""A dense count may take this many places per row, or this many in any case."""
 
 
 @dataclass(frozen=True)
@@ -68,16 +74,45 @@ def count_scores(
     """
     lazy = nw.from_native(frame).lazy()
     lazy = lazy.filter(~nw.col(unit).is_null())
+    gaps = lazy.filter(nw.any_horizontal(*[nw.col(paper).is_null() for paper in papers], ignore_nulls=True))
+    if isinstance(frame, pl.DataFrame):
+        gaps = gaps.collect().lazy()
     scores, tallies = {}, []
     for paper in papers:
-        packed = (nw.col(unit).cast(nw.Int64) * (1 << SCORE_BITS) + nw.col(paper).cast(nw.Int64)).alias("packed")
-        counted = lazy.filter(~nw.col(paper).is_null()).select(packed).group_by("packed").agg(nw.len().alias("count"))
-        scores[paper] = _native(counted).select(pl.col("packed", "count").cast(pl.Int64)).sort("packed")
+        dense = _count_dense(frame[unit], frame[paper]) if isinstance(frame, pl.DataFrame) else None
+        scores[paper] = _count_grouped(lazy, unit, paper) if dense is None else dense
         present = scores[paper].group_by((pl.col("packed") // (1 << SCORE_BITS)).alias("unit_index")).agg(pl.col("count").sum())
         tallies.append(present.select("unit_index", pl.lit(paper).alias("paper"), pl.lit("present").alias("status"), "count"))
-        without = lazy.filter(nw.col(paper).is_null())
+        without = gaps.filter(nw.col(paper).is_null())
         tallies.append(count_statuses(without, unit=unit, paper=paper, meaning=(statuses or {}).get(paper)))
     return ScoreCounts(scores=scores, statuses=pl.concat(tallies).sort("paper", "unit_index", "status"))
+
+
+def _count_grouped(lazy: Any, unit: str, paper: str) -> pl.DataFrame:
+    """Count by grouping: on any engine."""
+    packed = (nw.col(unit).cast(nw.Int64) * (1 << SCORE_BITS) + nw.col(paper).cast(nw.Int64)).alias("packed")
+    counted = lazy.filter(~nw.col(paper).is_null()).select(packed).group_by("packed").agg(nw.len().alias("count"))
+    return _native(counted).select(pl.col("packed", "count").cast(pl.Int64)).sort("packed")
+
+
+def _count_dense(unit: pl.Series, score: pl.Series) -> pl.DataFrame | None:
+    """Count in an array with a place for every unit and score, in memory; None where that array would be too large.
+
+    Scores on a common step (half marks, whole marks) need a place per step only.
+    """
+    highest_unit, highest = unit.max(), score.max()
+    if highest_unit is None or highest is None or len(score) == 0:
+        return None
+    step = next(step for step in _STEPS if not bool((score % step != 0).any()))
+    width = int(highest) // step + 1  # type: ignore[arg-type]
+    places = (int(highest_unit) + 1) * width  # type: ignore[arg-type]
+    if places > max(_DENSE_PER_ROW * len(score), _DENSE_ALWAYS):
+        return None
+    place = (unit.cast(pl.Int64) * width + score // step).fill_null(places)
+    counts = np.bincount(place.to_numpy(), minlength=places + 1)[:places]
+    filled = np.flatnonzero(counts)
+    unit_index, level = np.divmod(filled, width)
+    return pl.DataFrame({"packed": (unit_index << SCORE_BITS) + level * step, "count": counts[filled].astype(np.int64)})
 
 
 def count_statuses(frame: Any, *, unit: str, paper: str, meaning: Mapping[int, str] | None = None) -> pl.DataFrame:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import polars as pl
 
 from eduq.groups import COMPOSITE, EVERY_PAPER, TOTAL, Comparability, add_strata, check_comparability, derived_papers
@@ -77,25 +78,20 @@ class Summary:
 def _index_units(frame: pl.DataFrame, name: str, columns: Sequence[str]) -> tuple[pl.Series, pl.DataFrame]:
     """Return the unit index of every row (null where a column is null) and the table of units."""
     keys = ["stratum", *columns]
-    units = (
-        frame.select(keys)
-        .unique()
-        .drop_nulls()
-        .sort(keys)
-        .with_row_index("unit_index")
-        .with_columns(pl.col("unit_index").cast(pl.Int64))
-    )
-    if len(columns) == 1:
-        values = units[columns[0]].unique().sort()
-        places = pl.DataFrame({"place": pl.Series(range(len(values)), dtype=pl.Int64), columns[0]: values})
-        width = len(values)
-        units = units.join(places, on=columns[0], maintain_order="left")
-        lookup = pl.Series([None] * (width * (int(units["stratum"].max() or 0) + 1)), dtype=pl.Int64).scatter(  # type: ignore[arg-type]
-            (units["stratum"] * width + units["place"]).to_list(), units["unit_index"]
-        )
-        code = frame[columns[0]].cast(pl.Enum(values.to_list())).to_physical().cast(pl.Int64)
-        return lookup.gather(frame["stratum"] * width + code).alias(name), units.drop("place")
-    return frame.select(keys).join(units, on=keys, how="left", maintain_order="left")["unit_index"].alias(name), units
+    if len(columns) > 1:
+        units = frame.select(keys).unique().drop_nulls().sort(keys).with_row_index("unit_index")
+        units = units.with_columns(pl.col("unit_index").cast(pl.Int64))
+        return frame.select(keys).join(units, on=keys, how="left", maintain_order="left")["unit_index"].alias(name), units
+    (column,) = columns
+    values = frame[column].drop_nulls().unique().sort()
+    width = max(len(values), 1)
+    code = frame[column].cast(pl.Enum(values.to_list())).to_physical().cast(pl.Int64)
+    place = frame["stratum"] * width + code
+    taken = np.flatnonzero(np.bincount(place.drop_nulls().to_numpy(), minlength=1))
+    index_of = np.zeros(int(taken[-1]) + 1 if len(taken) else 1, dtype=np.int64)
+    index_of[taken] = np.arange(len(taken))
+    units = pl.DataFrame({"unit_index": np.arange(len(taken)), "stratum": taken // width, column: values.gather(taken % width)})
+    return pl.Series(index_of).gather(place).alias(name), units
 
 
 def _scales(
