@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import polars as pl
 
@@ -12,11 +12,11 @@ from eduq.errors import DisclosureError
 from eduq.estimates.measures import Measure
 from eduq.intake.exam_file import ExamFile
 from eduq.intake.score_table import ScoreTable
-from eduq.settings import Edition, RunSettings
+from eduq.settings import EDITIONS, Edition, RunSettings
 from eduq.summaries import AREA_UNIT, Summary
 from eduq.tables import CHECKS, COMPARABILITY, ESTIMATE_COLUMNS, INPUTS
 
-__all__ = ["PUBLISHED_EDITIONS", "Publishable", "protect"]
+__all__ = ["PUBLISHED_EDITIONS", "ExamResults", "Publishable", "protect"]
 
 PUBLISHED_EDITIONS: tuple[Edition, ...] = ("bureau",)
 """Editions whose disclosure rules are built; any other is refused, never approximated."""
@@ -112,17 +112,32 @@ def _name_units(estimates: pl.DataFrame, schools: pl.DataFrame, teachers: pl.Dat
     )
 
 
-def protect(
-    estimates: pl.DataFrame,
-    *,
-    edition: str,
-    scores: ScoreTable,
-    summary: Summary,
-    settings: RunSettings,
-    measures: Mapping[str, Measure],
-    provenance: Mapping[str, str],
-    teachers: pl.DataFrame | None = None,
-) -> Publishable:
+@dataclass(frozen=True)
+class ExamResults:
+    """Everything known of one exam before an audience is chosen; not to be shown as it is.
+
+    Attributes
+    ----------
+    estimates
+        EstimateTable.
+    scores, summary
+        The exam and its counts.
+    settings, measures, provenance
+        Of the run.
+    teachers
+        Register of teachers, for their names; None without one.
+    """
+
+    estimates: pl.DataFrame
+    scores: ScoreTable
+    summary: Summary
+    settings: RunSettings
+    measures: Mapping[str, Measure]
+    provenance: Mapping[str, str]
+    teachers: pl.DataFrame | None = None
+
+
+def protect(results: ExamResults, *, edition: str) -> Publishable:
     """Make results publishable for one audience.
 
     The bureau edition is internal: it names schools and shows every unit with its base, and holds counts only, never a
@@ -130,16 +145,10 @@ def protect(
 
     Parameters
     ----------
-    estimates
-        EstimateTable.
+    results
+        What is known of the exam.
     edition
         The audience.
-    scores, summary
-        The exam and its counts.
-    settings, measures, provenance
-        Of the run.
-    teachers
-        Register of teachers, for their names.
 
     Returns
     -------
@@ -150,23 +159,25 @@ def protect(
     DisclosureError
         ``edition_unknown`` or ``edition_not_available``.
     """
-    if edition not in get_args(Edition):
-        raise DisclosureError("edition_unknown", edition=edition, known=", ".join(get_args(Edition)))
+    if edition not in EDITIONS:
+        raise DisclosureError("edition_unknown", edition=edition, known=", ".join(EDITIONS))
     if edition not in PUBLISHED_EDITIONS:
         raise DisclosureError("edition_not_available", edition=edition, known=", ".join(PUBLISHED_EDITIONS))
+    scores, summary = results.scores, results.summary
     distribution, statuses = _area_counts(summary)
+    rejected = scores.rejected.group_by("file", "code").agg(pl.len().cast(pl.Int64).alias("n")).sort("file", "code")
     return Publishable(
         edition="bureau",
         exam=scores.exam,
-        settings=settings,
-        estimates=estimates.select(ESTIMATE_COLUMNS.keys()),
+        settings=results.settings,
+        estimates=results.estimates.select(ESTIMATE_COLUMNS.keys()),
         comparability=summary.comparability.frame.select(COMPARABILITY.keys()),
-        units=_name_units(estimates, scores.schools, teachers),
+        units=_name_units(results.estimates, scores.schools, results.teachers),
         distribution=distribution,
         statuses=statuses,
         inputs=scores.inputs.select(INPUTS.keys()),
         checks=scores.checks.select(CHECKS.keys()),
-        rejected_counts=scores.rejected.group_by("file", "code").agg(pl.len().cast(pl.Int64).alias("n")).sort("file", "code"),
-        measures={name: measure.model_dump() for name, measure in measures.items()},
-        provenance=dict(provenance),
+        rejected_counts=rejected,
+        measures={name: measure.model_dump() for name, measure in results.measures.items()},
+        provenance=dict(results.provenance),
     )

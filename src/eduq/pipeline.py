@@ -17,7 +17,7 @@ from threading import Thread
 from typing import Any, Literal
 
 import eduq
-from eduq.disclosure import Publishable, protect
+from eduq.disclosure import ExamResults, Publishable, protect
 from eduq.errors import NotAssessableError, UsageError
 from eduq.estimates.levels import estimate_levels, pass_cuts, unit_columns
 from eduq.estimates.measures import load_measures
@@ -307,16 +307,8 @@ def analyze(
         "measures": content_hash(described),
     }
     with clock.stage("disclosure", progress):
-        publishable = protect(
-            frame,
-            edition=edition,
-            scores=scores,
-            summary=summary,
-            settings=run,
-            measures=definitions,
-            provenance=provenance,
-            teachers=teachers,
-        )
+        results = ExamResults(frame, scores, summary, run, definitions, provenance, teachers)
+        publishable = protect(results, edition=edition)
     return Analysis(
         scores=scores,
         comparability=summary.comparability,
