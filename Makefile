@@ -49,5 +49,7 @@ bench: setup  ## measure against the budgets of docs/performance.md (some minute
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	$(BIN)/python benchmarks/bench_analyze.py
 	$(BIN)/python benchmarks/bench_levels.py
+	$(BIN)/python benchmarks/bench_intake.py
+	$(BIN)/python benchmarks/fuzz_intake.py
 
 check: lint type test  ## all of the above that can fail

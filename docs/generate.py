@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import html
 import inspect
 import json
 import tomllib
@@ -23,6 +24,8 @@ from eduq.estimates.measures import load_measures
 from eduq.intake.cells import LEFT, SymbolReader
 from eduq.intake.exam_file import ExamFile
 from eduq.intake.files import DATA_SUFFIXES
+from eduq.intake.layouts import Example, Layout, shipped_layouts
+from eduq.intake.readers import column_letter
 from eduq.locale import LANGUAGES, text
 from eduq.resources import package_path, read_toml
 from eduq.settings import RunSettings
@@ -302,7 +305,92 @@ def files_page() -> str:
         read.setdefault(_meaning(word), []).append(word or "（空白）")
     marks = [(meaning, "、".join(alike)) for meaning, alike in read.items()]
     parts += ["## 成绩格中的字样 · Words in score cells\n", table(("读作 read as", "字样 words"), marks)]
-    return page("文件、表头与字样", "Files, headers and words", *parts)
+    return page("文件、表头与字样", "Files, headers and words", *parts, *layout_parts())
+
+
+def layout_parts() -> Iterator[str]:
+    """Give the section of layouts: what each is recognised by, and a picture of it, both from its file."""
+    yield "## 版式 · Layouts\n"
+    yield (
+        "版式按表头自动认出，认出的写在输出里；认不出的按一般成绩表读（一行一名考生）。也可以用 `--layout` 指明，"
+        "或[自己描述一种](../how-to/new-layout.md)。图中第一行和第一列是电子表格的列号和行号，都是虚构的数据。 "
+        "Layouts are recognised by their headers and named in the output; anything else is read as a plain table. "
+        "`--layout` names one, and you can [describe your own](../how-to/new-layout.md#english). All data shown is made up.\n"
+    )
+    rows = [(f"[`{one.id}`](#{one.id})", one.name.zh, one.name.en, _shape_words(one.shape)) for one in shipped_layouts()]
+    yield table(("编号 id", "名称", "name", "形状 shape"), rows)
+    for layout in shipped_layouts():
+        yield f"### {layout.id}\n"
+        yield f"{layout.name.zh} · {layout.name.en}。见于 seen in：{layout.source}\n"
+        known_by = _signature(layout)
+        if known_by:
+            yield f"认出的依据 recognised by：{known_by}\n"
+        for example in layout.examples:
+            yield picture(example)
+
+
+def _shape_words(shape: str) -> str:
+    words = {
+        "wide": "一行一名考生 one row per candidate",
+        "long": "一行一名考生一科 one row per candidate and subject",
+        "side_by_side": "左右并排几张表 tables side by side",
+        "stacked": "上下几张表 tables below each other",
+        "transposed": "一列一名考生 candidates as columns",
+        "attributes": "一行一项 one line per fact",
+        "items": "小题分 item scores",
+        "item_line": "题号一行、满分一行 item numbers over their full marks",
+        "one_subject": "一张表一科 one sheet per subject",
+        "one_class": "一张表一个班 one sheet per class",
+        "specification": "双向细目表 specification of items",
+        "full_marks": "满分表 full marks",
+        "group_summary": "学校汇总 school summary",
+    }
+    return words[shape]
+
+
+def _signature(layout: Layout) -> str:
+    said = layout.signature
+    words = [f"`{header}`" for header in said.must]
+    words += [" / ".join(f"`{header}`" for header in group) for group in said.any_of]
+    words += [f"没有 not `{header}`" for header in said.must_not]
+    names = (("文件名 file", said.file), ("工作表名 sheet", said.sheet), ("标题 title", said.title))
+    words += [f"{name} `{pattern}`" for name, pattern in names if pattern]
+    words += [f"{said.depth} 行表头 header rows"] if said.depth else []
+    return "、".join(words)
+
+
+def picture(example: Example) -> str:
+    """Draw an example as a spreadsheet shows it: column letters, row numbers, merged cells."""
+    width = max(len(row) for row in example.rows)
+    spans: dict[tuple[int, int], tuple[int, int]] = {}
+    covered: set[tuple[int, int]] = set()
+    for area in example.merged:
+        (top, left), (bottom, right) = (_corner(corner) for corner in area.split(":"))
+        spans[top, left] = (bottom - top + 1, right - left + 1)
+        inside = {(row, column) for row in range(top, bottom + 1) for column in range(left, right + 1)}
+        covered |= inside - {(top, left)}
+    name = " / ".join(part for part in (example.file, example.sheet) if part)
+    letters = "".join(f"<th>{column_letter(place + 1)}</th>" for place in range(width))
+    lines = ["<table>", f"<caption>{html.escape(name)}</caption>", f"<tr><th></th>{letters}</tr>"]
+    for row, cells in enumerate(example.rows):
+        drawn = [f"<th>{row + 1}</th>"]
+        for column in range(width):
+            if (row, column) in covered:
+                continue
+            down, across = spans.get((row, column), (1, 1))
+            tag = "td" + (f' rowspan="{down}"' if down > 1 else "") + (f' colspan="{across}"' if across > 1 else "")
+            drawn.append(f"<{tag}>{html.escape(str(cells[column]) if column < len(cells) else '')}</td>")
+        lines.append(f"<tr>{''.join(drawn)}</tr>")
+    return "\n".join([*lines, "</table>", ""])
+
+
+def _corner(cell_name: str) -> tuple[int, int]:
+    """Return row and column, from 0, of a cell such as B3."""
+    letters = cell_name.rstrip("0123456789")
+    column = 0
+    for letter in letters:
+        column = 26 * column + ord(letter) - 64
+    return int(cell_name[len(letters) :]) - 1, column - 1
 
 
 def _meaning(word: str) -> str:

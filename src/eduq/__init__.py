@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eduq.disclosure import protect
+    from eduq.dry_run import check_files
     from eduq.errors import EduqError
     from eduq.estimates.levels import describe
     from eduq.groups import check_comparability
@@ -24,6 +25,7 @@ _HOMES = {
     "ScoreTable": "eduq.intake",
     "analyze": "eduq.pipeline",
     "check_comparability": "eduq.groups",
+    "check_files": "eduq.dry_run",
     "describe": "eduq.estimates.levels",
     "make_sample": "eduq.synthetic",
     "protect": "eduq.disclosure",
@@ -37,6 +39,7 @@ __all__ = [
     "__version__",
     "analyze",
     "check_comparability",
+    "check_files",
     "describe",
     "make_sample",
     "protect",

@@ -137,11 +137,23 @@ class ExamResults:
     teachers: pl.DataFrame | None = None
 
 
+def _withhold_small(estimates: pl.DataFrame, min_n: int) -> pl.DataFrame:
+    """Return the estimates without the numbers of units below `min_n`; who took part stays."""
+    small = (pl.col("n") < min_n) & (pl.col("measure") != "participation_rate") & pl.col("estimate").is_not_null()
+    numbers = ("estimate", "std_error", "ci_lower", "ci_upper", "conf_level", "method")
+    return estimates.with_columns(
+        *(pl.when(~small).then(pl.col(name)).alias(name) for name in numbers),
+        pl.when(small).then(pl.lit("below_min_n")).otherwise(pl.col("reason")).alias("reason"),
+    )
+
+
 def protect(results: ExamResults, *, edition: str) -> Publishable:
     """Make results publishable for one audience.
 
-    The bureau edition is internal: it names schools and shows every unit with its base, and holds counts only, never a
-    pupil's row, id or name. Of checks it keeps places and counts.
+    The bureau edition is internal: it names schools, and holds counts only, never a pupil's row, id or name. Numbers of
+    units with fewer than ``min_n_reporting`` candidates are withheld (reason ``below_min_n``), and so are score
+    distributions of such groups; that a withheld number could be found by subtraction from its township is not prevented
+    in this edition. Of checks it keeps places and counts.
 
     Parameters
     ----------
@@ -165,15 +177,16 @@ def protect(results: ExamResults, *, edition: str) -> Publishable:
         raise DisclosureError("edition_not_available", edition=edition, known=", ".join(PUBLISHED_EDITIONS))
     scores, summary = results.scores, results.summary
     distribution, statuses = _area_counts(summary)
+    large = pl.col("count").sum().over("comparison_group") >= results.settings.min_n_reporting
     rejected = scores.rejected.group_by("file", "code").agg(pl.len().cast(pl.Int64).alias("n")).sort("file", "code")
     return Publishable(
         edition="bureau",
         exam=scores.exam,
         settings=results.settings,
-        estimates=results.estimates.select(ESTIMATE_COLUMNS.keys()),
+        estimates=_withhold_small(results.estimates.select(ESTIMATE_COLUMNS.keys()), results.settings.min_n_reporting),
         comparability=summary.comparability.frame.select(COMPARABILITY.keys()),
         units=_name_units(results.estimates, scores.schools, results.teachers),
-        distribution=distribution,
+        distribution=distribution.filter(large),
         statuses=statuses,
         inputs=scores.inputs.select(INPUTS.keys()),
         checks=scores.checks.select(CHECKS.keys()),

@@ -6,7 +6,7 @@ An error carries a code and the facts; its sentence stands in ``locale/`` under 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from eduq.locale import Lang, text
 
@@ -96,9 +96,19 @@ class DataFileError(EduqError):
 
 
 class NotAssessableError(EduqError):
-    """Everything was read, but nothing in it can be assessed."""
+    """Everything was read, but nothing in it can be assessed.
+
+    Attributes
+    ----------
+    scores
+        The score table as far as it was read, so that its rejected rows can still be listed.
+    """
 
     exit_status = 12
+
+    def __init__(self, code: str, place: Place | None = None, /, *, scores: Any = None, **params: object) -> None:
+        super().__init__(code, place, **params)
+        self.scores = scores
 
 
 class DisclosureError(EduqError):

@@ -6,22 +6,25 @@ equal in all of this for every paper share a *stratum*; a small table says which
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
 from eduq.errors import Place, SettingsError
 from eduq.intake.exam_file import Deviation, ExamFile, PaperFacts
 from eduq.intake.score_table import ScoreTable
-from eduq.tables import COMPARABILITY, NOT_EXPECTED, status_column
+from eduq.tables import CHECKS, COMPARABILITY, NOT_EXPECTED, status_column
 
 __all__ = ["COMPOSITE", "DERIVED", "EVERY_PAPER", "TOTAL", "Comparability", "add_strata", "check_comparability", "derived_papers"]
 
 TOTAL, COMPOSITE, EVERY_PAPER = "total", "composite", "all_subjects"
 """Papers derived per candidate: sum of scores, mean standardised score, passes every paper."""
 DERIVED = (TOTAL, COMPOSITE, EVERY_PAPER)
+_STRATUM_KEYS = ["year_group", "track", "deviation", "taken"]
 _ATTESTED = {
     "pace": "pace_not_shared",
     "paper": "paper_not_shared",
@@ -39,7 +42,8 @@ class Comparability:
     frame
         `eduq.tables.COMPARABILITY`: one line per comparison group, derived papers included.
     strata
-        stratum (Int64), year_group, track, deviation (numbers of the deviations joined by ``+``, null for none).
+        stratum (Int64), year_group, track, deviation (numbers of the deviations joined by ``+``, null for none), taken
+        (Int64: the combination, one bit per paper).
     links
         stratum, paper, comparison_group.
     attestation
@@ -91,17 +95,22 @@ def add_strata(scores: ScoreTable) -> tuple[pl.DataFrame, pl.DataFrame]:
         if labels
         else pl.lit(None, dtype=pl.String)
     ).alias("deviation")
-    keys = ["year_group", "track", "deviation"]
-    labelled = frame.select("year_group", "track", deviation)
+    takes = [_takes(paper) for paper in scores.papers]
+    taken = pl.sum_horizontal([taking.cast(pl.Int64) * (1 << place) for place, taking in enumerate(takes)]).alias("taken")
+    labelled = frame.select("year_group", "track", deviation, taken)
     if all(series.eq_missing(series[0]).all() for series in labelled):
         return frame.with_columns(pl.lit(0, dtype=pl.Int64).alias("stratum")), labelled.head(1).select(
-            pl.lit(0, dtype=pl.Int64).alias("stratum"), *keys
+            pl.lit(0, dtype=pl.Int64).alias("stratum"), *_STRATUM_KEYS
         )
-    strata = (
-        labelled.unique().sort(keys, nulls_last=False).with_row_index("stratum").with_columns(pl.col("stratum").cast(pl.Int64))
-    )
-    index = labelled.join(strata, on=keys, how="left", nulls_equal=True, maintain_order="left")["stratum"]
-    return frame.with_columns(index), strata.select("stratum", *keys)
+    strata = labelled.unique().sort(_STRATUM_KEYS).with_row_index("stratum").with_columns(pl.col("stratum").cast(pl.Int64))
+    index = labelled.join(strata, on=_STRATUM_KEYS, how="left", nulls_equal=True, maintain_order="left")["stratum"]
+    return frame.with_columns(index), strata.select("stratum", *_STRATUM_KEYS)
+
+
+def _takes(paper: PaperFacts) -> pl.Expr:
+    """Whether a paper belongs to a candidate's combination: it is there and was chosen (an exempt candidate's too)."""
+    status = pl.col(status_column(paper.code))
+    return status.is_not_null() & (status != "not_chosen").fill_null(False)
 
 
 def _active(stratum_label: str | None, deviations: Sequence[Deviation], paper: str) -> list[Deviation]:
@@ -111,7 +120,7 @@ def _active(stratum_label: str | None, deviations: Sequence[Deviation], paper: s
     return [deviation for deviation in chosen if paper in deviation.change.papers]
 
 
-def _group_name(exam: ExamFile, paper: str, stratum: dict[str, str | None], label: str, several: dict[str, bool]) -> str:
+def _group_name(exam: ExamFile, paper: str, stratum: dict[str, Any], label: str, several: dict[str, bool]) -> str:
     parts = [f"{exam.exam.id}.{paper}"]
     parts += [str(stratum[key]) for key in ("year_group", "track") if several[key] and stratum[key]]
     if label:
@@ -119,7 +128,7 @@ def _group_name(exam: ExamFile, paper: str, stratum: dict[str, str | None], labe
     return ".".join(parts)
 
 
-def _paper_line(exam: ExamFile, paper: PaperFacts, stratum: dict[str, str | None], several: dict[str, bool]) -> dict[str, object]:
+def _paper_line(exam: ExamFile, paper: PaperFacts, stratum: dict[str, Any], several: dict[str, bool]) -> dict[str, object]:
     active = _active(stratum["deviation"], exam.deviations, paper.code)
     numbers = "+".join(str(exam.deviations.index(deviation) + 1) for deviation in active)
     marking, sitting, pace = paper.marking, paper.sitting, exam.attest.pace
@@ -138,95 +147,112 @@ def _paper_line(exam: ExamFile, paper: PaperFacts, stratum: dict[str, str | None
         "deviation": numbers or None,
         "marking": marking,
         "sitting": sitting,
+        "max_score": paper.max_score,
+        "papers": None,
         "reason": reasons[0] if reasons else None,
     }
 
 
 def _derived_lines(
-    exam: ExamFile, stratum: dict[str, str | None], lines: list[dict[str, object]], several: dict[str, bool]
+    exam: ExamFile, stratum: dict[str, Any], lines: list[dict[str, object]], several: dict[str, bool], rank: int | None
 ) -> list[dict[str, object]]:
-    """Lines of total, composite and all_subjects: one group where every paper is in one group."""
-    numbers = sorted({part for line in lines if line["deviation"] for part in str(line["deviation"]).split("+")})
-    label = "+".join(numbers)
-    reason = next((line["reason"] for line in lines if line["reason"]), None)
+    """Lines of total, composite and all_subjects: inside one combination, and one group where every paper is in one group."""
+    taken = [paper for place, paper in enumerate(exam.papers) if stratum["taken"] >> place & 1]
+    codes = [paper.code for paper in taken]
+    lines = [line for line in lines if line["paper"] in codes]
+    label = "+".join(sorted({part for line in lines if line["deviation"] for part in str(line["deviation"]).split("+")}))
+    full = [paper.max_score for paper in taken]
+    known = sum(mark for mark in full if mark is not None) if None not in full else None
     return [
         {
-            "comparison_group": _group_name(exam, derived, stratum, label, several),
+            "comparison_group": _group_name(exam, derived, stratum, label, several) + (f".k{rank}" if rank else ""),
             "paper": derived,
             "subject": derived,
             "deviation": label or None,
             "marking": None,
             "sitting": None,
-            "reason": reason,
+            "max_score": known if derived == TOTAL else None,
+            "papers": "+".join(codes),
+            "reason": next((line["reason"] for line in lines if line["reason"]), None),
         }
-        for derived in derived_papers(exam.papers)
+        for derived in derived_papers(taken)
     ]
 
 
 def derived_papers(papers: Sequence[PaperFacts]) -> tuple[str, ...]:
-    """Return the derived papers an exam has: none when it has a single paper."""
+    """Return the derived papers of an exam or combination: none when it has a single paper."""
     return DERIVED if len(papers) >= 2 else ()
 
 
 def _count_candidates(frame: pl.DataFrame, papers: Sequence[PaperFacts]) -> pl.DataFrame:
-    """Return stratum, paper, n_schools, n_expected, n_present and, for the total, whether every row's full mark is the same.
-
-    Where full marks are unknown, the number of papers taken stands in for them.
-    """
+    """Return stratum, school_id, paper, n_expected, n_present of every paper and derived paper that is expected there."""
     expected = {
         paper.code: pl.col(status_column(paper.code)).is_not_null() & ~pl.col(status_column(paper.code)).is_in(NOT_EXPECTED)
         for paper in papers
     }
     present = {paper.code: pl.col(paper.code).is_not_null() for paper in papers}
-    known = all(p.max_hundredths for p in papers)
-    taken = [
-        pl.when(pl.col(status_column(p.code)).ne_missing("not_chosen") & pl.col(status_column(p.code)).is_not_null()).then(
-            pl.lit(p.max_hundredths if known else 1)
-        )
-        for p in papers
-    ]
-    full = pl.sum_horizontal(taken)
-    aggregated = (
+    every = pl.all_horizontal([~expected[paper.code] | present[paper.code] for paper in papers])
+    in_any = pl.any_horizontal(expected.values())
+    counted = (
         frame.lazy()
         .group_by("stratum", "school_id")
         .agg(
             [expected[p.code].sum().cast(pl.Int64).alias(f"e_{p.code}") for p in papers]
             + [present[p.code].sum().cast(pl.Int64).alias(f"p_{p.code}") for p in papers]
-            + [
-                pl.any_horizontal(expected.values()).sum().cast(pl.Int64).alias("e_any"),
-                pl.all_horizontal([~expected[p.code] | present[p.code] for p in papers]).sum().cast(pl.Int64).alias("p_every"),
-                full.min().alias("full_low"),
-                full.max().alias("full_high"),
-            ]
+            + [in_any.sum().cast(pl.Int64).alias("e_any"), (in_any & every).sum().cast(pl.Int64).alias("p_any")]
         )
         .collect()
         .sort("stratum", "school_id")
     )
-    counts = []
-    for paper in papers:
-        counts.append(
-            aggregated.filter(pl.col(f"e_{paper.code}") > 0)
-            .group_by("stratum", maintain_order=True)
-            .agg(
-                pl.len().cast(pl.Int64).alias("n_schools"),
-                pl.col(f"e_{paper.code}").sum().alias("n_expected"),
-                pl.col(f"p_{paper.code}").sum().alias("n_present"),
-            )
-            .with_columns(pl.lit(paper.code).alias("paper"), pl.lit(True).alias("same_full"))
+    sources = {paper.code: paper.code for paper in papers} | dict.fromkeys(derived_papers(papers), "any")
+    parts = [
+        counted.select(
+            "stratum",
+            "school_id",
+            pl.lit(paper).alias("paper"),
+            pl.col(f"e_{source}").alias("n_expected"),
+            pl.col(f"p_{source}").alias("n_present"),
         )
-    for derived in derived_papers(papers):
-        counts.append(
-            aggregated.filter(pl.col("e_any") > 0)
-            .group_by("stratum", maintain_order=True)
-            .agg(
-                pl.len().cast(pl.Int64).alias("n_schools"),
-                pl.col("e_any").sum().alias("n_expected"),
-                pl.col("p_every").sum().alias("n_present"),
-                (pl.col("full_low").min() == pl.col("full_high").max()).alias("same_full"),
-            )
-            .with_columns(pl.lit(derived).alias("paper"))
-        )
-    return pl.concat(counts, how="diagonal")
+        for paper, source in sources.items()
+    ]
+    return pl.concat(parts).filter(pl.col("n_expected") > 0)
+
+
+def _rank_combinations(strata: pl.DataFrame, counts: pl.DataFrame) -> dict[int, int | None]:
+    """Return the rank of each stratum's combination among those of its year group, track and deviation; None for a lone one."""
+    within = ["year_group", "track", "deviation"]
+    sizes = counts.filter(pl.col("paper") == COMPOSITE).group_by("stratum").agg(pl.col("n_expected").sum())
+    ranked = (
+        strata.join(sizes, on="stratum", how="left")
+        .with_columns(pl.col("n_expected").fill_null(0))
+        .sort("n_expected", "taken", descending=[True, False])
+        .with_columns(pl.int_range(1, pl.len() + 1).over(within).alias("rank"), pl.len().over(within).alias("several"))
+    )
+    return {row["stratum"]: row["rank"] if row["several"] > 1 else None for row in ranked.iter_rows(named=True)}
+
+
+_GRADUATING = ("G6", "G9", "S3")
+_LOWEST = ("G1", "G2")
+
+
+def add_legal_checks(scores: ScoreTable) -> ScoreTable:
+    """Add what the exam rules say of such an exam to the checks: a warning with its source, never a refusal.
+
+    References
+    ----------
+    教育部办公厅关于加强义务教育学校考试管理的通知 (2021); 中小学日常考试管理 (2025-12).
+    """
+    exam = scores.exam.exam
+    codes = []
+    if exam.year_group in _LOWEST:
+        codes.append("no_paper_exam_allowed")
+    if exam.scope not in (None, "school") and exam.year_group not in (None, *_GRADUATING) and exam.purpose != "graduation":
+        codes.append("restricted_exam")
+    if not codes:
+        return scores
+    empty = dict.fromkeys(CHECKS)
+    lines = [empty | {"code": code, "level": "warning", "file": "exam.toml", "found": exam.year_group} for code in codes]
+    return dataclasses.replace(scores, checks=pl.concat([scores.checks, pl.DataFrame(lines, schema=CHECKS)]))
 
 
 def check_comparability(
@@ -244,9 +270,10 @@ def check_comparability(
     Returns
     -------
     Comparability
-        ``.frame`` has comparison_group, exam_id, paper, subject, year_group, track, deviation, marking, sitting,
-        n_schools, n_expected, n_present (Int64), comparable (Boolean), reason (null, pace_not_shared, paper_not_shared,
-        sitting_not_shared, marking_not_shared, single_school or full_marks_differ).
+        ``.frame`` has comparison_group, exam_id, paper, subject, year_group, track, deviation, marking, sitting (String),
+        max_score (Float64, marks), papers (String), n_schools, n_expected, n_present (Int64), comparable (Boolean), reason
+        (null, pace_not_shared, paper_not_shared, sitting_not_shared, marking_not_shared or single_school). Derived papers
+        are grouped by combination; ``.k1`` is the largest.
 
     Raises
     ------
@@ -257,10 +284,12 @@ def check_comparability(
         frame, strata = add_strata(scores)
     exam = scores.exam
     several = {key: strata[key].n_unique() > 1 for key in ("year_group", "track")}
+    counts = _count_candidates(frame, scores.papers)
+    ranks = _rank_combinations(strata, counts)
     lines: list[dict[str, object]] = []
     for stratum in strata.iter_rows(named=True):
         papers = [_paper_line(exam, paper, stratum, several) for paper in scores.papers]
-        for line in papers + _derived_lines(exam, stratum, papers, several):
+        for line in papers + _derived_lines(exam, stratum, papers, several, ranks[stratum["stratum"]]):
             lines.append(
                 line
                 | {
@@ -273,29 +302,23 @@ def check_comparability(
     schema = {"stratum": pl.Int64()} | {
         name: kind for name, kind in COMPARABILITY.items() if name not in ("n_schools", "n_expected", "n_present", "comparable")
     }
-    table = pl.DataFrame(lines, schema=schema).join(
-        _count_candidates(frame, scores.papers), on=["stratum", "paper"], how="inner", maintain_order="left"
+    links = pl.DataFrame(lines, schema=schema)
+    counted = (
+        counts.join(links.select("stratum", "paper", "comparison_group"), on=["stratum", "paper"])
+        .group_by("comparison_group")
+        .agg(pl.col("school_id").n_unique().cast(pl.Int64).alias("n_schools"), pl.col("n_expected", "n_present").sum())
     )
-    merged = table.group_by("comparison_group", maintain_order=True).agg(
-        pl.col("exam_id", "paper", "subject", "year_group", "track", "deviation", "marking", "sitting").first(),
-        pl.col("n_schools", "n_expected", "n_present").sum(),
-        pl.col("same_full").all(),
-        pl.col("reason").first(),
+    merged = links.unique("comparison_group", keep="first", maintain_order=True).join(
+        counted, on="comparison_group", how="inner", maintain_order="left"
     )
     lone = (pl.col("n_schools") < 2) & pl.col("deviation").is_not_null()
-    uneven = ~pl.col("same_full") & (pl.col("paper") == TOTAL)
-    reason = (
-        pl.when(pl.col("reason").is_not_null())
-        .then(pl.col("reason"))
-        .when(uneven)
-        .then(pl.lit("full_marks_differ"))
-        .when(lone)
-        .then(pl.lit("single_school"))
-    )
+    reason = pl.coalesce("reason", pl.when(lone).then(pl.lit("single_school")))
     final = merged.with_columns(reason.alias("reason")).with_columns(pl.col("reason").is_null().alias("comparable"))
     return Comparability(
         frame=final.select(COMPARABILITY.keys()).cast(COMPARABILITY),  # type: ignore[arg-type]
         strata=strata,
-        links=table.select("stratum", "paper", "comparison_group"),
+        links=links.join(merged.select("comparison_group"), on="comparison_group", how="semi", maintain_order="left").select(
+            "stratum", "paper", "comparison_group"
+        ),
         attestation={**exam.attest.model_dump(), "analysis": "yes"},
     )

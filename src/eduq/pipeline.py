@@ -18,13 +18,14 @@ from typing import Any, Literal
 
 import eduq
 from eduq.disclosure import ExamResults, Publishable, protect
-from eduq.errors import NotAssessableError, UsageError
+from eduq.errors import NotAssessableError, SettingsError, UsageError
 from eduq.estimates.levels import estimate_levels, pass_cuts, unit_columns
 from eduq.estimates.measures import load_measures
 from eduq.estimates.results import EstimateResult
-from eduq.groups import Comparability
+from eduq.groups import Comparability, add_legal_checks
 from eduq.intake import ScoreTable, read_scores
 from eduq.intake.exam_file import ExamFile
+from eduq.intake.layouts import Layout
 from eduq.locale import Lang
 from eduq.manifest import content_hash, versions
 from eduq.registers import apply_registers, read_registers
@@ -111,13 +112,17 @@ class Analysis:
         Raises
         ------
         UsageError
-            ``output_not_ours``: the folder holds files of others.
+            ``output_not_ours``: the folder holds files of others. ``output_unwritable``: it cannot be made.
         """
         target = Path(folder)
         if target.exists() and not (target.is_dir() and (not any(target.iterdir()) or (target / RUN_RECORD).is_file())):
             raise UsageError("output_not_ours", folder=str(target))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            scratch_folder = tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent)
+        except OSError as error:
+            raise UsageError("output_unwritable", folder=str(target), said=error.strerror or "") from None
+        with scratch_folder as scratch:
             part = Path(scratch) / "new"
             part.mkdir()
             written = _write_documents(self, part, lang, now, progress)
@@ -148,7 +153,7 @@ def _write_documents(
         results = folder / "results"
         results.mkdir()
         tables = {
-            "estimates": analysis.estimates.frame,
+            "estimates": analysis.publishable.estimates,
             "comparability": analysis.comparability.frame,
             "data_quality": analysis.scores.checks,
         }
@@ -182,7 +187,7 @@ def _run_record(analysis: Analysis, lang: Lang, now: dt.datetime | None, seconds
             "candidates": analysis.scores.frame.height,
             "schools": analysis.scores.schools.height,
             "comparison_groups": analysis.comparability.frame.height,
-            "estimates": analysis.estimates.frame.height,
+            "estimates": analysis.publishable.estimates.height,
         },
         "seconds": seconds,
     }
@@ -231,6 +236,7 @@ def analyze(
     paths: PathLike | Iterable[PathLike],
     *,
     exam: PathLike | ExamFile | None = None,
+    layout: PathLike | Layout | None = None,
     registers: PathLike | None = None,
     settings: RunSettings | None = None,
     measures: PathLike | None = None,
@@ -245,6 +251,8 @@ def analyze(
         Score files, or a folder of them.
     exam
         exam.toml, or what it says; found beside the files when left out.
+    layout
+        Id of a shipped layout, or a layout file; recognised when left out.
     registers
         Folder of registers; without it the schools are those of the files.
     settings
@@ -280,9 +288,15 @@ def analyze(
     run = settings or RunSettings()
     definitions = load_measures(None if measures is None else Path(measures), run.measures)
     with clock.stage("intake", progress):
-        scores = read_scores(paths, exam=exam, progress=progress)
+        scores = read_scores(paths, exam=exam, layout=layout, progress=progress)
+    if not scores.papers:
+        raise NotAssessableError("only_aggregates", n=scores.aggregates.height)
     if scores.frame.height == 0:
-        raise NotAssessableError("no_rows_used", n=scores.rejected.height)
+        raise NotAssessableError("no_rows_used", scores=scores, n=scores.rejected.height)
+    papers = {paper.code for paper in scores.papers}
+    if unknown := [code for code in run.core_papers if code not in papers]:
+        raise SettingsError("core_paper_unknown", paper=unknown[0], known=", ".join(sorted(papers)))
+    scores = add_legal_checks(scores)
     teachers = None
     if registers is not None:
         with clock.stage("registers", progress):
@@ -295,6 +309,8 @@ def analyze(
         raise UsageError("teachers_missing")
     with clock.stage("summaries", progress):
         summary = summarise(scores, by=by, settings=run, pass_cuts=pass_cuts(scores.exam, definitions))
+    if not summary.area.n_present.any():
+        raise NotAssessableError("no_scores", scores=scores, n=scores.frame.height)
     with clock.stage("estimates", progress):
         frame = estimate_levels(summary, scores, by=wanted, settings=run, measures=definitions, teachers=teachers)
     described = {name: measure.model_dump(mode="json") for name, measure in definitions.items()}

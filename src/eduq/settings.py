@@ -23,6 +23,7 @@ __all__ = [
     "StrictModel",
     "default_units",
     "explain_validation",
+    "parse_toml",
     "read_settings",
     "validate_toml",
 ]
@@ -57,6 +58,8 @@ class RunSettings(StrictModel):
         Participation below this is marked.
     uncertain_scale_below
         A comparison group of fewer candidates gets the remark that its SD is uncertain.
+    min_n_reporting
+        Numbers of units with fewer candidates are withheld, participation excepted.
     core_papers
         Papers a candidate must have to get a composite.
     composite_min_weight
@@ -79,6 +82,7 @@ class RunSettings(StrictModel):
     pooled_gap_below: int = Field(30, ge=2)
     participation_warning: float = Field(0.95, ge=0, le=1)
     uncertain_scale_below: int = Field(200, ge=0)
+    min_n_reporting: int = Field(10, ge=1)
     core_papers: tuple[str, ...] = ()
     composite_min_weight: float = Field(0.5, gt=0, le=1)
     band_width: int = Field(10, ge=1)
@@ -126,15 +130,35 @@ def validate_toml(path: Path, model: type[Model]) -> Model:
         ``settings_missing`` (no such file), ``settings_syntax`` (not TOML; names the line),
         ``settings_invalid`` (lists every key that is unknown or has a wrong value).
     """
-    place = Place(file=path.name)
     try:
-        content = path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
     except FileNotFoundError:
-        raise SettingsError("settings_missing", place, path=path.name) from None
+        raise SettingsError("settings_missing", Place(file=path.name), path=path.name) from None
+    return parse_toml(content, path.name, model)
+
+
+def parse_toml(content: bytes, name: str, model: type[Model]) -> Model:
+    """Check the content of a TOML file against a settings model.
+
+    Parameters
+    ----------
+    content
+        The file's bytes, UTF-8 with or without a byte order mark.
+    name
+        The file's name, for the place of an error.
+    model
+        The model it must satisfy.
+
+    Raises
+    ------
+    SettingsError
+        ``settings_encoding``, and ``settings_syntax`` and ``settings_invalid`` as in `validate_toml`.
+    """
+    place = Place(file=name)
+    try:
+        raw = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise SettingsError("settings_encoding", place) from None
-    try:
-        raw = tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError("settings_syntax", place, said=str(error)) from None
     try:

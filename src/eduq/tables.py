@@ -9,10 +9,13 @@ import dataframely as dy
 import polars as pl
 
 __all__ = [
+    "AGGREGATES",
     "CHECKS",
     "COMPARABILITY",
     "ESTIMATE_COLUMNS",
     "INPUTS",
+    "ITEMS",
+    "ITEM_SPEC",
     "NOT_EXPECTED",
     "REJECTED",
     "SCORE_COLUMNS",
@@ -82,6 +85,41 @@ INPUTS: dict[str, pl.DataType] = {
 }
 """One line per file; rows (below the header) = used + rejected."""
 
+ITEMS: dict[str, pl.DataType] = {
+    "exam_id": pl.String(),
+    "candidate_id": pl.String(),
+    "paper": pl.String(),
+    "item": pl.String(),
+    "score": pl.Int32(),
+    "answer": pl.String(),
+}
+"""One line per candidate and item: score in hundredths or null, answer as written or null."""
+
+ITEM_SPEC: dict[str, pl.DataType] = {
+    "paper": pl.String(),
+    "item": pl.String(),
+    "max_score": pl.Float64(),
+    "item_type": pl.String(),
+    "module": pl.String(),
+    "knowledge_point": pl.String(),
+    "ability": pl.String(),
+    "literacy": pl.String(),
+    "expected_difficulty": pl.Float64(),
+    "key": pl.String(),
+}
+"""One line per item; what no file says is null."""
+
+AGGREGATES: dict[str, pl.DataType] = {
+    "school_id": pl.String(),
+    "year_group": pl.String(),
+    "paper": pl.String(),
+    "n_expected": pl.Int64(),
+    "n_present": pl.Int64(),
+    "measure": pl.String(),
+    "value": pl.Float64(),
+}
+"""Figures of schools as they stand in school summaries; ``paper`` is null for figures over papers."""
+
 COMPARABILITY: dict[str, pl.DataType] = {
     "comparison_group": pl.String(),
     "exam_id": pl.String(),
@@ -92,13 +130,16 @@ COMPARABILITY: dict[str, pl.DataType] = {
     "deviation": pl.String(),
     "marking": pl.String(),
     "sitting": pl.String(),
+    "max_score": pl.Float64(),
+    "papers": pl.String(),
     "n_schools": pl.Int64(),
     "n_expected": pl.Int64(),
     "n_present": pl.Int64(),
     "comparable": pl.Boolean(),
     "reason": pl.String(),
 }
-"""One line per comparison group; ``reason`` is null where schools may be compared (wording: ``reasons.<reason>``)."""
+"""One line per comparison group; ``papers`` (codes joined by ``+``) and a total's ``max_score`` are those of its combination;
+``reason`` is null where schools may be compared (wording: ``reasons.<reason>``)."""
 
 
 class EstimateTable(dy.Schema):

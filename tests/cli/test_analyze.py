@@ -200,3 +200,51 @@ def test_help_speaks_both_languages(run: Run) -> None:
     assert "score exports" in run("analyze", "--help").stdout or "score files" in run("analyze", "--help").stdout
     assert "成绩文件" in run("analyze", "--help", lang="zh").stdout
     assert run("nonsense").returncode == 2
+
+
+def few(n: int, score: str) -> str:
+    return (
+        "\n".join([HEADER, *(f"{place:03d},丑测试,{'甲乙丙丁'[place % 4]}中学,1班,女,{score},{score}" for place in range(n))])
+        + "\n"
+    )
+
+
+def test_a_few_candidates_take_part_but_no_score_of_theirs_is_shown(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "few.csv").write_text(few(6, "93.5"), encoding="utf-8")
+    done = run("analyze", "few.csv", "--out", "out")
+    assert done.returncode == 0, done.stderr
+    estimates = pl.read_parquet(tmp_path / "out/results/estimates.parquet")
+    shown = estimates.filter(pl.col("estimate").is_not_null())
+    assert set(shown["measure"]) == {"participation_rate"}
+    assert "below_min_n" in set(estimates["reason"])
+    for path in (tmp_path / "out").glob("bulletin.*"):
+        assert "93.5" not in path.read_text(encoding="utf-8")
+    assert "93.5" not in done.stdout
+
+
+def test_no_score_at_all_is_not_assessable_and_lists_the_rejects(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "absent.csv").write_text(few(20, "缺考"), encoding="utf-8")
+    assert run("analyze", "absent.csv", "--out", "out").returncode == 12
+    (tmp_path / "high.csv").write_text(few(20, "400"), encoding="utf-8")
+    done = run("analyze", "high.csv", "--out", "out", "--rejects", "rejects.csv")
+    assert done.returncode == 12
+    assert (tmp_path / "rejects.csv").read_text(encoding="utf-8-sig").count("score_above_max") == 20
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_made_and_a_core_paper_that_is_not_there(run: Run, scores: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run("analyze", str(scores), "--out", "file/out")
+    assert (done.returncode, "output_unwritable" in done.stderr) == (2, True)
+    (tmp_path / "run.toml").write_text('core_papers = ["physik"]\n')
+    assert run("analyze", str(scores), "--settings", "run.toml", "--out", "out").returncode == 10
+
+
+def test_an_exam_across_schools_outside_graduating_years_is_warned_of(run: Run, scores: Path, tmp_path: Path) -> None:
+    exam = 'schema = 1\n[exam]\nid = "g7-monitoring"\nyear_group = "{}"\nscope = "county"\n'
+    warned = {}
+    for year_group in ("G1", "G7", "G9"):
+        (tmp_path / "exam.toml").write_text(exam.format(year_group), encoding="utf-8")
+        summary = json.loads(run("analyze", str(scores), "--out", "out", "--format", "json").stdout)
+        warned[year_group] = {line["code"] for line in summary["checks"]} & {"restricted_exam", "no_paper_exam_allowed"}
+    assert warned == {"G1": {"restricted_exam", "no_paper_exam_allowed"}, "G7": {"restricted_exam"}, "G9": set()}

@@ -91,6 +91,30 @@ def test_wording_names_existing_pages_and_has_real_line_ends(lang: Literal["zh",
     assert [sentence for sentence in sentences(tomllib.loads(said)) if "\\n" in sentence] == []
 
 
+def test_every_layout_has_a_picture_and_every_shape_a_place_in_the_how_to(generator: dict[str, object]) -> None:
+    from eduq.intake.layouts import SHAPES, shipped_layouts
+
+    page = (DOCS / "reference" / "files.md").read_text(encoding="utf-8")
+    for layout in shipped_layouts():
+        assert f"\n### {layout.id}\n" in page
+        assert layout.examples, layout.id
+    assert page.count("<table>") == sum(len(layout.examples) for layout in shipped_layouts())
+    told = (DOCS / "how-to" / "new-layout.md").read_text(encoding="utf-8")
+    assert {shape for shape in SHAPES if told.count(f"`{shape}`") < 2} == set()
+
+
+def test_a_picture_shows_every_cell_once(generator: dict[str, object]) -> None:
+    from eduq.intake.layouts import Example
+
+    draw = generator["picture"]
+    assert callable(draw)
+    example = Example(sheet="一", rows=(("甲<", "", "乙"), ("", 1, 2.5)), merged=("A1:B1", "C1:C2"))
+    drawn = draw(example)
+    assert drawn.count("<td") == 4
+    assert '<td colspan="2">甲&lt;</td><td rowspan="2">乙</td>' in drawn
+    assert "<tr><th>2</th><td></td><td>1</td></tr>" in drawn
+
+
 def commands(page: Path) -> set[str]:
     """Commands a page tells the reader to run."""
     return set(re.findall(r"^eduq ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE))
@@ -115,7 +139,7 @@ def options(page: Path) -> set[str]:
 
 def test_options_in_documents_exist(tmp_path: Path) -> None:
     told = set().union(*(options(page) for page in PAGES)) - {"--help"}
-    shown = help_of("analyze", tmp_path) + help_of("sample", tmp_path)
+    shown = "".join(help_of(name, tmp_path) for name in ("analyze", "check", "sample"))
     assert told
     assert {option for option in told if option not in shown} == set()
 
@@ -136,6 +160,7 @@ def test_python_example_of_the_readme_runs(
 def test_examples_of_toml_are_understood(tmp_path: Path) -> None:
     from eduq.estimates.measures import load_measures
     from eduq.intake.exam_file import ExamFile
+    from eduq.intake.layouts import Layout
     from eduq.settings import RunSettings, validate_toml
 
     def write(page: str, number: int) -> Path:
@@ -145,6 +170,7 @@ def test_examples_of_toml_are_understood(tmp_path: Path) -> None:
         return path
 
     assert validate_toml(write("how-to/exam-toml.md", 0), ExamFile).exam.id == "2025-1-g9-final"
+    assert validate_toml(write("how-to/new-layout.md", 0), Layout).id == "our-marking-system"
     local = write("how-to/local-measures.md", 0)
     run = validate_toml(write("how-to/local-measures.md", 1), RunSettings)
     chosen = load_measures(local, run.measures)

@@ -17,6 +17,7 @@ from tests.builders import build_scores, one_school, pick
 
 import eduq as eq
 from eduq.estimates.intervals import binomial_ranks, ratio_to_whole, spread, wilson
+from eduq.estimates.measures import load_measures
 
 HERE = Path(__file__).parent
 SCORES = json.loads((HERE / "scores.json").read_text())
@@ -95,13 +96,40 @@ def test_small_schools_take_the_pooled_sd() -> None:
     assert line["ci_upper"] == pytest.approx(70 + stats.t.ppf(0.975, df) * line["std_error"])
 
 
-def test_a_gap_knows_that_the_school_is_part_of_its_area() -> None:
+def test_a_gap_is_the_contrast_of_a_school_with_the_others() -> None:
     frame = build()
-    a, everyone = np.array(SCORES["A"]), np.array(SCORES["A"] + SCORES["B"])
-    pooled = math.sqrt((a.var() * 25 + np.var(SCORES["B"]) * 40) / 63)
+    a, b, everyone = np.array(SCORES["A"]), np.array(SCORES["B"]), np.array(SCORES["A"] + SCORES["B"])
+    pooled = (a.var() * 25 + b.var() * 40) / 63
     line = pick(frame, "z_mean")
     assert line["estimate"] == pytest.approx((a.mean() - everyone.mean()) / everyone.std())
-    assert line["std_error"] == pytest.approx(pooled / everyone.std() / 5 * math.sqrt(1 - 25 / 65))
+    assert line["method"] == "t_pooled_part_of_area"
+    assert line["std_error"] == pytest.approx(40 / 65 * math.sqrt(pooled / 25 + b.var(ddof=1) / 40) / everyone.std())
+
+
+def test_two_schools_with_unlike_spread_get_one_verdict() -> None:
+    rng = np.random.default_rng(2)
+    narrow, wide = np.round(60 + 2 * rng.standard_normal(60), 1), np.round(55 + 15 * rng.standard_normal(60), 1)
+    frame = eq.describe(build_scores(one_school(list(narrow)) + one_school(list(wide), school="B"))).frame
+    a, b = pick(frame, "z_mean"), pick(frame, "z_mean", unit="B")
+    welch = stats.ttest_ind(narrow, wide, equal_var=False)
+    assert a["std_error"] == pytest.approx(b["std_error"])
+    assert a["estimate"] / a["std_error"] == pytest.approx(welch.statistic)
+    t = stats.t.ppf(0.975, welch.df)
+    assert a["ci_lower"] == pytest.approx(a["estimate"] - t * a["std_error"])
+
+
+def test_gaps_of_equal_schools_cover_zero_at_the_stated_rate() -> None:
+    rng = np.random.default_rng(23)
+    covered = []
+    for _ in range(150):
+        rows = [
+            {"school_id": school, "math": float(score)}
+            for school, n in (("A", 12), ("B", 40), ("C", 150))
+            for score in np.clip(np.round(60 + 15 * rng.standard_normal(n), 1), 0, 100)
+        ]
+        frame = eq.describe(build_scores(rows), measures=load_measures(names=["z_mean"])).frame
+        covered += ((frame["ci_lower"] <= 0) & (frame["ci_upper"] >= 0)).to_list()
+    assert 0.92 <= np.mean(covered) <= 0.98  # 450 intervals, Monte-Carlo SE .010
 
 
 def test_delta_method_of_a_ratio_equals_a_bootstrap_of_candidates() -> None:

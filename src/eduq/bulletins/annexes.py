@@ -7,107 +7,146 @@ from typing import Any
 import polars as pl
 
 from eduq.bulletins.blocks import Block, Phrase, column, items, paragraph, row, section, table
-from eduq.bulletins.cells import cut_note, interval_of, measure_column, value_or_reason
-from eduq.bulletins.formats import phrase, typed
+from eduq.bulletins.cells import (
+    base_column,
+    counted_cell,
+    counted_column,
+    cut_note,
+    interval_column,
+    interval_of,
+    level_rates,
+    measure_column,
+    value_or_reason,
+)
+from eduq.bulletins.checks import technical_sentences
+from eduq.bulletins.formats import phrase
 from eduq.bulletins.view import View
 from eduq.groups import COMPOSITE
 from eduq.locale import has_text, text
 
 __all__ = ["annex_sections", "band_counts", "definition_list"]
 
-_SCHOOL_MEASURES = ("mean_score", "excellent_rate", "pass_rate", "low_score_rate", "sd", "cv")
+
+def _units_in_order(view: View, unit_type: str) -> list[str]:
+    units = view.of(unit_type)["unit"].unique().to_list()
+    return sorted(units, key=lambda unit: view.position(unit_type, unit))
 
 
-def _schools_in_order(view: View) -> list[str]:
-    units = view.of("school")["unit"].unique().to_list()
-    return sorted(units, key=lambda unit: view.position("school", unit))
+def _in_stratum(view: View, unit_type: str, unit: str, group: str, *, several: bool) -> Any:
+    """Return the name of a unit, with year group and track where there are several."""
+    name = view.unit_name(unit_type, unit)
+    parts = view.stratum_words(group) if several else []
+    return phrase("bulletin.paper_in_group", paper=name, group=parts) if parts else name
 
 
-def _school_gaps(view: View) -> list[Block]:
-    """Return schools × subjects: the standardised gap in each."""
-    schools = _schools_in_order(view)
-    listed, whole = view.shown(schools)
-    frame = view.of("school").filter(pl.col("measure").is_in(["z_mean", "composite_z"]) & pl.col("unit").is_in(listed))
+def _gaps_annex(view: View, unit_type: str) -> list[Block]:
+    """Return units × subjects: the standardised gap in each; one line per unit and track."""
+    units = _units_in_order(view, unit_type)
+    listed, whole = view.shown(units)
+    frame = view.of(unit_type).filter(pl.col("measure").is_in(["composite_z", "z_mean"]) & pl.col("unit").is_in(listed))
     if frame.is_empty():
         return []
-    chosen = [*view.real_papers, *([COMPOSITE] if view.gap_paper == (COMPOSITE, "composite_z") else [])]
-    rows_by_cell: dict[tuple[str, str], Any] = {}
+    has_composite = view.gap_paper == (COMPOSITE, "composite_z")
+    chosen = [*view.real_papers, *([COMPOSITE] if has_composite else [])]
+    # in each track the largest combination comes first, and a unit's own group only where it is not in that one
+    place = {group: number for paper in chosen for number, group in enumerate(view.area_groups.get(paper, []))}
+    best: dict[tuple[Any, ...], tuple[int, Any]] = {}
+    strata: dict[tuple[Any, ...], str] = {}
     for item in frame.iter_rows(named=True):
-        if item["measure"] == ("composite_z" if item["paper"] == COMPOSITE else "z_mean"):
-            key = (item["unit"], item["paper"])
-            if key not in rows_by_cell or rows_by_cell[key]["estimate"] is None or item["n"] > rows_by_cell[key]["n"]:
-                rows_by_cell[key] = item
-    columns = [column("unit", phrase("bulletin.unit_type.school"), "words")]
+        paper, group = item["paper"], item["comparison_group"]
+        if paper not in chosen or item["measure"] != ("composite_z" if paper == COMPOSITE else "z_mean"):
+            continue
+        line = (item["unit"], *view.stratum(group))
+        strata.setdefault(line, group)
+        rank = place.get(group, len(place))
+        if (*line, paper) not in best or rank < best[*line, paper][0]:
+            best[*line, paper] = (rank, item)
+    if all(item["estimate"] is None for _, item in best.values()):
+        return []  # why nothing is compared stands in the text
+    several = len({line[1:] for line in strata}) > 1
+    columns = [column("unit", phrase(f"bulletin.unit_type.{unit_type}"), "words")]
     columns += [column(paper, view.paper_name(paper), "gap") for paper in chosen]
+    order = sorted(strata, key=lambda line: (view.position(unit_type, line[0]), str(line[1]), str(line[2])))
     rows = [
-        row([view.unit_name("school", unit), *(value_or_reason(rows_by_cell.get((unit, paper))) for paper in chosen)])
-        for unit in listed
+        row(
+            [
+                _in_stratum(view, unit_type, line[0], strata[line], several=several),
+                *(value_or_reason(best[*line, paper][1]) if (*line, paper) in best else None for paper in chosen),
+            ]
+        )
+        for line in order
     ]
-    notes = [*cut_note(whole, len(listed), "school"), *view.reason_notes(rows_by_cell.values())]
-    return [table("annex_school_gaps", phrase("bulletin.caption.annex_school_gaps"), columns, rows, notes, whole=whole)]
+    notes = [*cut_note(whole, len(listed), unit_type), *view.reason_notes(item for _, item in best.values())]
+    if has_composite and view.has_combinations:
+        notes.append(phrase("bulletin.note.largest_combination"))
+    name = "annex_school_gaps" if unit_type == "school" else "annex_class_gaps"
+    return [table(name, phrase(f"bulletin.caption.{name}"), columns, rows, notes, whole=whole)]
 
 
-def _school_tables(view: View) -> list[Block]:
-    """Return, per subject, one table of all level measures by school."""
-    schools = _schools_in_order(view)
-    listed, whole = view.shown(schools)
-    wanted = [*_SCHOOL_MEASURES, "participation_rate", "z_mean"]
-    frame = view.of("school").filter(pl.col("unit").is_in(listed) & pl.col("measure").is_in(wanted))
-    found = view.lookup(frame)
+def _level_tables(view: View, unit_type: str) -> list[Block]:
+    """Return, per subject, one table of the level measures by school or class."""
+    units = _units_in_order(view, unit_type)
+    listed, whole = view.shown(units)
+    present = set(view.of(unit_type)["measure"].unique())
+    rates, _ = level_rates(view, present)
+    measures = [name for name in ("mean_score", *rates, "sd", "cv", "z_mean") if name in present]
+    if not measures:
+        return []
+    frame = view.of(unit_type).filter(pl.col("unit").is_in(listed))
+    found = view.lookup(frame.filter(pl.col("measure").is_in(measures)))
+    keys = ["paper", "comparison_group", "unit"]
+    counts = {
+        (paper, group, unit): (n_present, expected)
+        for paper, group, unit, n_present, expected in frame.group_by(keys)
+        .agg(pl.col("n_present", "n_expected").max())
+        .iter_rows()
+    }
     known: dict[str, list[tuple[str, str]]] = {}
-    for paper, group, unit in frame.select("paper", "comparison_group", "unit").unique(maintain_order=True).iter_rows():
+    for paper, group, unit in counts:
         known.setdefault(paper, []).append((unit, group))
-    present = set(frame["measure"].unique())
-    measures = [measure for measure in _SCHOOL_MEASURES if measure in present]
-    level = typed(view.settings.conf_level, "level")
+    columns = [
+        column("unit", phrase(f"bulletin.unit_type.{unit_type}"), "words"),
+        base_column(),
+        column("participation", phrase("bulletin.head.participation"), "rate"),
+        *counted_column(view),
+    ]
+    for measure in measures:
+        columns.append(measure_column(view, measure))
+        if measure == "mean_score":
+            columns.append(interval_column(view, "score"))
     blocks = []
     for paper in view.real_papers:
-        columns = [
-            column("unit", phrase("bulletin.unit_type.school"), "words"),
-            column("base", phrase("bulletin.head.base"), "base"),
-        ]
-        columns += [measure_column(view, "participation_rate"), measure_column(view, "mean_score")]
-        columns.append(column("interval", phrase("bulletin.head.interval", level=level), "interval_score", soft=True))
-        columns += [measure_column(view, measure) for measure in measures if measure != "mean_score"]
-        columns.append(measure_column(view, "z_mean"))
-        rows, used = [], []
         several = len(view.area_groups[paper]) > 1
-        for unit, group in sorted(known.get(paper, []), key=lambda pair: (view.position("school", pair[0]), pair[1])):
-            cells = {measure: found.get((group, paper, unit, measure)) for measure in wanted}
+        rows, used = [], []
+        for unit, group in sorted(known.get(paper, []), key=lambda pair: (view.position(unit_type, pair[0]), pair[1])):
+            cells = {measure: found.get((group, paper, unit, measure)) for measure in measures}
             used += [item for item in cells.values() if item is not None]
             parts = view.group_parts(group) if several else []
-            name = view.unit_name("school", unit)
-            rows.append(
-                row(
-                    [
-                        phrase("bulletin.paper_in_group", paper=name, group=parts) if parts else name,
-                        *_level_cells(cells, measures),
-                    ]
-                )
-            )
+            name = view.unit_name(unit_type, unit)
+            label = phrase("bulletin.paper_in_group", paper=name, group=parts) if parts else name
+            rows.append(row([label, *_level_cells(view, counts[paper, group, unit], cells)]))
         for group in view.main_groups(paper):
-            cells = {measure: view.area.get((group, paper, measure)) for measure in wanted}
+            cells = {measure: view.area.get((group, paper, measure)) for measure in measures}
             parts = view.group_parts(group) if several else []
-            name = phrase("bulletin.paper_in_group", paper=view.area_word, group=parts) if parts else view.area_word
-            rows.append(row([name, *_level_cells(cells, measures)], "total"))
-        notes = [*cut_note(whole, len(listed), "school"), *view.reason_notes(used)]
-        caption = phrase("bulletin.caption.annex_school_paper", paper=view.paper_name(paper))
-        blocks.append(table(f"annex_schools_{paper}", caption, columns, rows, notes, whole=whole))
+            label = phrase("bulletin.paper_in_group", paper=view.area_word, group=parts) if parts else view.area_word
+            expected, took_part = view.area_counts[group, paper]
+            rows.append(row([label, *_level_cells(view, (took_part, expected), cells)], "total"))
+        notes = [*cut_note(whole, len(listed), unit_type), *view.reason_notes(used)]
+        caption = phrase(f"bulletin.caption.annex_{unit_type}_paper", paper=view.paper_name(paper))
+        name_ = f"annex_{'schools' if unit_type == 'school' else 'classes'}_{paper}"
+        blocks.append(table(name_, caption, columns, rows, notes, whole=whole))
     return blocks
 
 
-def _level_cells(cells: dict[str, Any], measures: list[str]) -> list[Any]:
-    mean = cells.get("mean_score")
-    base = [mean["n_present"], mean["n_expected"]] if mean else None
-    levels = [value_or_reason(cells[measure]) for measure in measures if measure != "mean_score"]
-    return [
-        base,
-        value_or_reason(cells["participation_rate"]),
-        value_or_reason(mean),
-        interval_of(mean),
-        *levels,
-        value_or_reason(cells["z_mean"]),
-    ]
+def _level_cells(view: View, counts: tuple[int, int], cells: dict[str, Any]) -> list[Any]:
+    took_part, expected = counts
+    first = next(iter(cells.values()))
+    said: list[Any] = [[took_part, expected], took_part / expected if expected else None, *counted_cell(view, first)]
+    for measure, item in cells.items():
+        said.append(value_or_reason(item))
+        if measure == "mean_score":
+            said.append(interval_of(item))
+    return said
 
 
 def band_counts(view: View) -> dict[tuple[str, str], list[int]]:
@@ -126,7 +165,12 @@ def band_counts(view: View) -> dict[tuple[str, str], list[int]]:
 
 def _bands(view: View) -> list[Block]:
     counts = band_counts(view)
-    chosen = [(group, paper) for paper in view.real_papers for group in view.main_groups(paper) if (group, paper) in counts]
+    chosen = [
+        (group, paper)
+        for paper in view.real_papers
+        for group in view.main_groups(paper)
+        if sum(counts.get((group, paper), [])) >= view.min_n
+    ]
     if not chosen:
         return []
     width = view.settings.band_width
@@ -176,7 +220,7 @@ def _denominator(measure: str, entry: dict[str, Any], policy: str) -> str:
     counted = policy in (entry.get("absence") or ()) and (
         policy == "zero" or (policy == "rate-only" and entry["kind"] == "proportion")
     )
-    return "expected" if counted else "present"
+    return "counted" if counted else "present"
 
 
 def _method(view: View) -> list[Block]:
@@ -227,7 +271,12 @@ def _data(view: View) -> list[Block]:
         row([phrase("bulletin.total"), *(int(inputs[name].sum()) for name in ("rows", "used", "rejected")), None], "total")
     )
     notes = [*cut_note(whole, len(listed), "quality"), phrase("bulletin.note.hash_tables")]
+    if len(view.pub.rejected_counts):
+        notes.append(phrase("bulletin.note.rejects_command"))
     blocks = [table("annex_inputs", phrase("bulletin.caption.annex_inputs"), columns, rows, notes, whole=whole)]
+    technical = technical_sentences(view)
+    if technical:
+        blocks += [paragraph(phrase("bulletin.basics.technical")), items(technical)]
     if view.pub.provenance:
         facts = [row([provenance_name(view, name), value]) for name, value in view.pub.provenance.items()]
         pair = [
@@ -245,17 +294,24 @@ def provenance_name(view: View, name: str) -> str:
 
 
 def annex_sections(view: View) -> list[Block]:
-    """Return the annexes that have data."""
-    schools = "school" in view.unit_types
-    parts = [
-        section("annex_school_gaps", 1, phrase("bulletin.heading.annex_school_gaps"), _school_gaps(view) if schools else []),
-        section("annex_schools", 1, phrase("bulletin.heading.annex_schools"), _school_tables(view) if schools else []),
+    """Return the annexes that have data; by school, or by class where there is one school."""
+    unit_type = next(iter(view.compared_units), None)
+    parts = []
+    if unit_type is not None:
+        names = ("annex_school_gaps", "annex_schools") if unit_type == "school" else ("annex_class_gaps", "annex_classes")
+        levels = _level_tables(view, unit_type)
+        if levels:
+            sheet = phrase(f"bulletin.sheet.{unit_type}")
+            levels.insert(0, paragraph(phrase("bulletin.note.more_measures", sheet=sheet)))
+            if {"class", "teacher"} & set(view.unit_types) - {unit_type}:
+                levels.append(paragraph(phrase("bulletin.note.more_units")))
+        parts += [
+            section(names[0], 1, phrase(f"bulletin.heading.{names[0]}"), _gaps_annex(view, unit_type)),
+            section(names[1], 1, phrase(f"bulletin.heading.{names[1]}"), levels),
+        ]
+    parts += [
         section("annex_bands", 1, phrase("bulletin.heading.annex_bands"), _bands(view)),
         section("annex_method", 1, phrase("bulletin.heading.annex_method"), _method(view)),
         section("annex_data", 1, phrase("bulletin.heading.annex_data"), _data(view)),
     ]
-    if parts[1]["blocks"]:
-        parts[1]["blocks"].insert(0, paragraph(phrase("bulletin.note.more_measures")))
-    if {"class", "teacher"} & set(view.unit_types) and parts[1]["blocks"]:
-        parts[1]["blocks"].append(paragraph(phrase("bulletin.note.more_units")))
     return [part for part in parts if part["blocks"]]

@@ -7,8 +7,9 @@ from typing import Any
 import polars as pl
 
 from eduq.bulletins.blocks import Block, Phrase, column, items, note, paragraph, row, section, table
-from eduq.bulletins.formats import clauses, phrase, typed
-from eduq.bulletins.view import View, reason_words
+from eduq.bulletins.checks import check_sentences
+from eduq.bulletins.formats import clauses, counted, phrase, typed
+from eduq.bulletins.view import View
 from eduq.groups import DERIVED
 from eduq.locale import has_text
 from eduq.tables import NOT_EXPECTED, STATUSES
@@ -40,7 +41,9 @@ def data_line(view: View) -> Phrase:
     """Return the line that says where every row went."""
     inputs = view.pub.inputs
     rows, used, rejected = (int(inputs[name].sum()) for name in ("rows", "used", "rejected"))
-    return phrase("bulletin.data_line", files=len(inputs), rows=rows, used=used, rejected=rejected)
+    return phrase(
+        "bulletin.data_line", files=counted("file", len(inputs)), rows=counted("row", rows), used=used, rejected=rejected
+    )
 
 
 def premises(view: View) -> list[Phrase]:
@@ -65,18 +68,6 @@ def premises(view: View) -> list[Phrase]:
     return said + check_sentences(view, assumed)
 
 
-def check_sentences(view: View, checks: pl.DataFrame) -> list[Phrase]:
-    """Return the sentences of checks that have wording, each once."""
-    said: list[Phrase] = []
-    for item in checks.iter_rows(named=True):
-        key = f"checks.{item['code']}"
-        names = ("file", "sheet", "row", "column", "found", "n")
-        sentence = phrase(key, **{name: "" if item[name] is None else item[name] for name in names})
-        if has_text(key) and sentence not in said:
-            said.append(sentence)
-    return said
-
-
 def _participation(view: View) -> list[Block | None]:
     used = int(view.pub.inputs["used"].sum())
     counts = {(group, paper, status): n for group, paper, status, n in view.pub.statuses.iter_rows()}
@@ -88,17 +79,11 @@ def _participation(view: View) -> list[Block | None]:
     ]
     rows = []
     for paper, group in pairs:
-        known = next((item for (g, p, _), item in view.area.items() if g == group and p == paper), None)
-        if known is None or known["n_expected"] == 0:
+        expected, present = view.area_counts.get((group, paper), (0, 0))
+        if expected == 0:
             continue
         full = view.papers[paper].max_score if paper in view.papers else None
-        cells: list[Any] = [
-            view.paper_label(group, paper),
-            full,
-            known["n_expected"],
-            known["n_present"],
-            known["n_present"] / known["n_expected"],
-        ]
+        cells: list[Any] = [view.paper_label(group, paper), full, expected, present, present / expected]
         rows.append(row(cells + [counts.get((group, paper, status), 0) for status in listed]))
     columns = [
         column("paper", phrase("bulletin.head.subject"), "words"),
@@ -109,12 +94,14 @@ def _participation(view: View) -> list[Block | None]:
         *(column(status, phrase(f"status.{status}"), "count", soft=True) for status in listed),
     ]
     notes = [phrase("bulletin.note.expected")] if seen & set(NOT_EXPECTED) else []
-    schools = view.of("school")["unit"].n_unique() if "school" in view.unit_types else 0
+    schools = view.n_schools
     lead = "bulletin.basics.took_part" if schools else "bulletin.basics.took_part_plain"
+    subjects = counted("subject", len(view.subjects))
+    said = phrase("bulletin.intro.total_only") if view.only_total else phrase("bulletin.basics.sat", papers=subjects)
     return [
         *_registered(view),
-        paragraph(phrase(lead, schools=schools, candidates=used, papers=len(view.real_papers))),
-        table("participation", phrase("bulletin.caption.participation"), columns, rows, notes),
+        paragraph(phrase(lead, schools=counted("school", schools), candidates=counted("candidate", used), subjects=said)),
+        table("participation", phrase("bulletin.caption.participation"), columns, rows, notes) if rows else None,
     ]
 
 
@@ -122,16 +109,13 @@ def _comparability(view: View) -> list[Block | None]:
     attest = view.exam.attest
     rows = []
     for name in _ATTESTED:
-        said = getattr(attest, name)
-        rows.append(
-            row(
-                [
-                    phrase(f"bulletin.same.{name}"),
-                    phrase(f"bulletin.answer.{_answer(said)}"),
-                    phrase(f"bulletin.same_note.{_answer(said)}"),
-                ]
-            )
-        )
+        said = _answer(getattr(attest, name))
+        answer = phrase(f"bulletin.answer.{said}")
+        but = _exceptions(view, name) if said != "no" else []
+        if but:
+            answer = phrase("bulletin.answer.except", answer=answer, what=but)
+        consequence = "except" if but and said == "yes" else said
+        rows.append(row([phrase(f"bulletin.same.{name}"), answer, phrase(f"bulletin.same_note.{consequence}")]))
     rows.append(row([phrase("bulletin.same.analysis"), phrase("bulletin.answer.yes"), phrase("bulletin.same_note.analysis")]))
     columns = [
         column("condition", phrase("bulletin.head.condition"), "words"),
@@ -141,13 +125,26 @@ def _comparability(view: View) -> list[Block | None]:
     blocks: list[Block | None] = [table("five_sames", phrase("bulletin.caption.five_sames"), columns, rows)]
     exceptions = [_deviation(view, number) for number in range(len(view.exam.deviations))]
     frame = view.pub.comparability
-    barred = frame.filter(~pl.col("comparable") & pl.col("deviation").is_null())
+    barred = frame.filter(~pl.col("comparable") & pl.col("deviation").is_null() & ~pl.col("paper").is_in(DERIVED))
     for item in barred.iter_rows(named=True):
         label = view.paper_label(item["comparison_group"], item["paper"])
-        exceptions.append(phrase("bulletin.basics.barred", paper=label, reason=reason_words(item["reason"]), n=item["n_present"]))
+        exceptions.append(
+            phrase("bulletin.basics.barred", paper=label, reason=view.reason_said(item["reason"]), n=item["n_present"])
+        )
     if exceptions:
         blocks += [paragraph(phrase("bulletin.basics.exceptions")), items(exceptions)]
     return blocks
+
+
+def _exceptions(view: View, name: str) -> list[Any]:
+    """Return what one of the five sames does not hold for: papers, and schools that deviate."""
+    frame = view.pub.comparability.filter(
+        (pl.col("reason") == f"{name}_not_shared") & pl.col("deviation").is_null() & ~pl.col("paper").is_in(DERIVED)
+    )
+    papers: list[Any] = [view.paper_name(paper) for paper in frame["paper"].unique(maintain_order=True)]
+    if any(getattr(deviation.change, name, None) is not None for deviation in view.exam.deviations):
+        papers.append(phrase("bulletin.answer.some_schools"))
+    return papers
 
 
 def _answer(said: str) -> str:
@@ -192,13 +189,24 @@ def _definitions(view: View) -> list[Block | None]:
     settings = view.settings
     used = set(view.pub.estimates["measure"].unique())
     said = [
-        phrase("bulletin.basics.policy", policy=phrase(f"bulletin.policy.{view.exam.absence.policy}")),
+        phrase("bulletin.basics.policy", policy=_policy(view)),
         phrase("bulletin.basics.cuts", cuts=_cuts(view, used)) if _cuts(view, used) else None,
         phrase("bulletin.basics.interval", level=typed(settings.conf_level, "level")),
+        phrase("bulletin.basics.withheld", n=view.min_n),
         phrase("bulletin.basics.gap") if used & {"z_mean", "composite_z"} else None,
         phrase("bulletin.basics.sd", divisor=phrase(f"bulletin.sd_divisor.{settings.sd_divisor}")) if "sd" in used else None,
     ]
     return [items([sentence for sentence in said if sentence is not None]), note(phrase("bulletin.basics.see_method"))]
+
+
+def _policy(view: View) -> Phrase:
+    """Return how absences count, with the numbers declared for it."""
+    absence = view.exam.absence
+    return phrase(
+        f"bulletin.policy.{absence.policy}",
+        bound=typed(absence.penalty_bound, "percent"),
+        deduction=format(absence.penalty_per_point, ".12g"),
+    )
 
 
 def _cuts(view: View, used: set[str]) -> list[Phrase]:
@@ -211,8 +219,9 @@ def _cuts(view: View, used: set[str]) -> list[Phrase]:
                 cuts.append(phrase(f"bulletin.cut.{side}", name=entry["name"][view.lang], share=typed(entry[side], "level")))
         if entry.get("band") is not None:
             low, high = entry["band"]
+            side = "band_top" if high == 1 else "band"  # the band that ends at the full mark holds it
             cuts.append(
-                phrase("bulletin.cut.band", name=entry["name"][view.lang], low=typed(low, "level"), high=typed(high, "level"))
+                phrase(f"bulletin.cut.{side}", name=entry["name"][view.lang], low=typed(low, "level"), high=typed(high, "level"))
             )
     return cuts
 

@@ -8,11 +8,25 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Callable, Mapping
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from eduq.locale import Lang, has_text, text
 
-__all__ = ["MINUS", "clauses", "format_date", "format_number", "format_value", "measure_kind", "phrase", "say", "typed"]
+__all__ = [
+    "MINUS",
+    "clauses",
+    "counted",
+    "format_date",
+    "format_number",
+    "format_value",
+    "joined",
+    "measure_kind",
+    "phrase",
+    "round_half_up",
+    "say",
+    "typed",
+]
 
 MINUS = "\u2212"
 _DASH = "\u00a0\u2014\u00a0"
@@ -51,7 +65,10 @@ _MEASURE_KINDS = {
     "percentile_rank": "number1",
     "z_mean": "gap",
     "composite_z": "gap",
+    "composite_penalised": "gap",
 }
+_DIGITS = 12
+"""Significant digits of a computed number that are meant; what lies beyond is the machine's and must not decide a rounding."""
 
 
 def measure_kind(measure: str, definition: Mapping[str, Any] | None = None) -> str:
@@ -63,8 +80,22 @@ def measure_kind(measure: str, definition: Mapping[str, Any] | None = None) -> s
     return kinds.get(kind, "number2")
 
 
+def round_half_up(value: float | int, decimals: int = 0) -> Decimal:
+    """Return a number rounded half away from zero on its decimal value (四舍五入).
+
+    Examples
+    --------
+    >>> str(round_half_up(100 / 80, 1)), str(round_half_up(100 * 23 / 80, 1)), str(round_half_up(-0.125, 2))
+    ('1.3', '28.8', '-0.13')
+    """
+    meant = Decimal(value) if isinstance(value, int) else Decimal(f"{value:.{_DIGITS}g}")
+    return meant.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_UP)
+
+
 def format_number(value: float | int, decimals: int = 0, *, signed: bool = False) -> str:
-    """Return a number with thousands separators and a true minus sign; a signed zero carries no sign.
+    """Return a number, rounded half away from zero, with thousands separators and a true minus sign.
+
+    A signed zero carries no sign.
 
     Examples
     --------
@@ -73,7 +104,7 @@ def format_number(value: float | int, decimals: int = 0, *, signed: bool = False
     >>> format_number(0.004, 2, signed=True)
     '0.00'
     """
-    body = f"{abs(value):,.{decimals}f}"
+    body = f"{abs(round_half_up(value, decimals)):,.{decimals}f}"
     if not any(digit in body for digit in "123456789"):
         return body
     if value < 0:
@@ -124,6 +155,16 @@ def typed(value: Any, kind: str) -> dict[str, Any]:
 def phrase(key: str, **params: Any) -> dict[str, Any]:
     """Return a sentence of the wording files with raw parameters, to be said by `say`."""
     return {"key": key, "params": params}
+
+
+def counted(noun: str, n: int) -> dict[str, Any]:
+    """Return a number with its noun, in the number the language asks for: 1 file, 2 files."""
+    return phrase(f"bulletin.count.{noun}{'_one' if n == 1 else ''}", n=n)
+
+
+def joined(said: list[Any], by: str) -> dict[str, Any]:
+    """Return parts that `say` joins by a sign of their own."""
+    return {"joined": said, "by": by}
 
 
 def clauses(said: list[Any]) -> dict[str, Any]:
@@ -182,6 +223,8 @@ def say(said: Any, lang: Lang, escape: Callable[[str], str] = str) -> str:
         if "key" in said:
             params = {name: say(value, lang, escape) for name, value in said["params"].items()}
             return text(said["key"], lang, **params)
+        if "joined" in said:
+            return str(said["by"]).join(say(part, lang, escape) for part in said["joined"])
         if "clauses" in said:
             return text("bulletin.clause_joiner", lang).join(say(part, lang, escape) for part in said["clauses"])
         return escape(format_value(said["value"], said["kind"], lang))

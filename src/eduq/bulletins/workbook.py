@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from eduq.bulletins.annexes import band_counts, definition_list
-from eduq.bulletins.basics import check_sentences, data_line, premises, reject_words
+from eduq.bulletins.basics import data_line, premises, reject_words
+from eduq.bulletins.checks import check_sentences
 from eduq.bulletins.formats import format_value, measure_kind, phrase, say
 from eduq.bulletins.view import View
 from eduq.disclosure import Publishable
@@ -30,12 +31,17 @@ _WITH_INTERVAL = (
     "mean_score",
     "z_mean",
     "composite_z",
+    "composite_penalised",
     "excellent_rate",
     "pass_rate",
     "low_score_rate",
     "all_pass_rate",
     "bottom30_share",
 )
+_BASED = {name: place for place, name in enumerate(("mean_score", "composite_z", "all_pass_rate", "z_mean", "score_rate"))}
+"""Measures whose n is the base of a row, the first there is."""
+_BESIDE_AREA = frozenset({"z_mean", "t_mean", "composite_z", "above_mean_ratio", "mean_ratio", "percentile_rank"})
+"""Measures that set a unit beside its area."""
 _FORMATS = {
     "count": "#,##0",
     "score": "0.00",
@@ -139,16 +145,23 @@ def write_workbook(publishable: Publishable, lang: Lang, path: Path) -> None:
 
 
 def _wide(view: View, unit_type: str, measures: list[str]) -> pl.DataFrame:
-    """Return one row per unit, comparison group and paper: counts, a column per measure, bounds, reasons for missing numbers."""
+    """Return one row per unit, comparison group and paper: counts, a column per measure, bounds, reasons for missing numbers.
+
+    ``n`` is the base of the row's mean: of the mean score, of the composite, or of passing every paper.
+    """
     frame = view.of(unit_type)
     keys = ["unit", "comparison_group", "paper"]
     index = pl.col("measure").replace_strict({name: i for i, name in enumerate(measures)}, default=None, return_dtype=pl.Int64)
     known = frame.with_columns(index.alias("_m")).filter(pl.col("_m").is_not_null())
-    heads = known.group_by(keys).agg(pl.col("n_expected", "n_present").max(), pl.col("n").max())
-    wide = heads
+    based = pl.col("measure").replace_strict(_BASED, default=len(_BASED), return_dtype=pl.Int64)
+    of_results = pl.col("measure") != "participation_rate"
+    own = pl.col("n").filter(of_results).sort_by(based.filter(of_results)).first()
+    wide = known.group_by(keys).agg(pl.col("n_expected", "n_present").max(), own)
     for number, measure in enumerate(measures):
         wanted = ["estimate", *(["ci_lower", "ci_upper"] if measure in _WITH_INTERVAL else [])]
         part = known.filter(pl.col("_m") == number).select(*keys, *(pl.col(name).alias(f"{measure}:{name}") for name in wanted))
+        if unit_type == "area" and measure in _BESIDE_AREA:  # the area beside itself says nothing
+            part = part.with_columns(pl.lit(None, pl.Float64).alias(f"{measure}:{name}") for name in wanted)
         wide = wide.join(part, on=keys, how="left")
     reasons = (
         known.filter(pl.col("estimate").is_null() & pl.col("reason").is_not_null())
@@ -163,13 +176,18 @@ def _add_units(writer: _Writer, unit_type: str) -> None:
     present = set(view.of(unit_type)["measure"].unique())
     measures = [name for name in view.pub.measures if name in present] + sorted(present - set(view.pub.measures))
     wide = _wide(view, unit_type, measures)
+    if unit_type == "area":
+        measures = [name for name in measures if name not in _BESIDE_AREA]
     frame = _named(view, unit_type, wide)
     columns = [writer.words("unit_name", writer.word("workbook.unit"), 20)]
-    if unit_type not in ("area", "sex", "area_type"):
+    if unit_type not in ("area", "sex", "area_type") and not unit_type.startswith("sub_"):
         columns.insert(0, writer.words("unit", writer.word("workbook.unit_code"), 12))
     if frame["parent"].null_count() < len(frame):
-        columns.append(writer.words("parent", writer.word("workbook.parent"), 12))
+        head = "class_parent" if unit_type == "class" else "parent"
+        columns.append(writer.words("parent", writer.word(f"workbook.{head}"), 12))
     columns.append(writer.words("paper_name", writer.word("workbook.paper"), 12))
+    if frame["group_name"].str.len_chars().sum():
+        columns.append(writer.words("group_name", writer.word("workbook.group"), 18))
     fixed = len(columns)
     columns += [writer.number(name, writer.word(f"workbook.{name}"), "count", 8) for name in ("n_expected", "n_present", "n")]
     if unit_type == "area":
@@ -183,14 +201,9 @@ def _add_units(writer: _Writer, unit_type: str) -> None:
                 head = writer.word(f"workbook.{side}", name=view.measure_name(measure))
                 columns.append(writer.number(f"{measure}:ci_{side}", head, kinds[measure]))
     columns.append(writer.words("reason", writer.word("workbook.reason"), 24))
-    if (
-        view.pub.comparability["deviation"].is_not_null().any()
-        or frame["comparison_group"].n_unique() > frame["paper"].n_unique()
-    ):
-        columns.append(writer.words("comparison_group", writer.word("workbook.group"), 24))
     key = f"sheet.{unit_type}"
-    name = writer.word(key) if has_text(f"bulletin.{key}") else writer.word("sheet.sub", name=unit_type.removeprefix("sub_"))
-    writer.add(name, frame, columns, fixed=fixed)
+    sub = writer.word("sheet.sub", name=view.subgroup_name(unit_type))
+    writer.add(writer.word(key) if has_text(f"bulletin.{key}") else sub, frame, columns, fixed=fixed)
 
 
 def _named(view: View, unit_type: str, wide: pl.DataFrame) -> pl.DataFrame:
@@ -202,16 +215,18 @@ def _named(view: View, unit_type: str, wide: pl.DataFrame) -> pl.DataFrame:
     names = {unit: say(view.unit_name(unit_type, unit), lang) for unit in units}
     papers = {code: i for i, code in enumerate(view.area_groups)}
     paper_names = {code: say(view.paper_name(code), lang) for code in wide["paper"].unique()}
-    reasons = {
-        code: text(f"reasons.{code}", lang) if has_text(f"reasons.{code}") else code
-        for code in wide["reason"].explode().drop_nulls().unique()
-    }
+    reasons = {code: say(view.reason_said(code), lang) for code in wide["reason"].explode().drop_nulls().unique()}
+    groups = {group: say(view.group_parts(group, whole=True), lang) for group in wide["comparison_group"].unique()}
+    parents = {school: say(view.unit_name("school", school), lang) for school in known["parent"].drop_nulls().unique()}
+    if unit_type == "class":
+        known = known.with_columns(pl.col("parent").replace(parents))
     worded = pl.col("reason").list.eval(pl.element().replace(reasons)).list.join(text("bulletin.clause_joiner", lang))
     return (
         wide.join(known, on="unit", how="left")
         .with_columns(
             pl.col("unit").replace(names).alias("unit_name"),
             pl.col("paper").replace(paper_names).alias("paper_name"),
+            pl.col("comparison_group").replace_strict(groups, return_dtype=pl.String).alias("group_name"),
             pl.col("paper").replace_strict(papers, default=len(papers), return_dtype=pl.Int64).alias("_paper"),
             worded.alias("reason"),
             pl.col("unit").replace_strict(order, return_dtype=pl.Int64).alias("_unit"),
@@ -228,6 +243,8 @@ def _with_statuses(writer: _Writer, frame: pl.DataFrame) -> tuple[pl.DataFrame, 
             continue
         part = counts.select("comparison_group", "paper", pl.col("count").alias(f"status:{status}"))
         frame = frame.join(part, on=["comparison_group", "paper"], how="left", maintain_order="left")
+        real = ~pl.col("paper").is_in([name for name in DERIVED if name not in writer.view.real_papers])
+        frame = frame.with_columns(pl.when(real).then(pl.col(f"status:{status}").fill_null(0)))
         columns.append(writer.number(f"status:{status}", text(f"status.{status}", writer.view.lang), "count", 8))
     return frame, columns
 
@@ -243,7 +260,7 @@ def _add_bands(writer: _Writer) -> None:
     for paper in view.area_groups:
         for group in view.area_groups[paper]:
             counted = counts.get((group, paper))
-            if counted is None or (paper in DERIVED and paper not in view.real_papers):
+            if counted is None or (paper in DERIVED and paper not in view.real_papers) or sum(counted) < view.min_n:
                 continue
             label, total = say(view.paper_label(group, paper), view.lang), sum(counted)
             rows += [
@@ -273,7 +290,10 @@ def _add_quality(writer: _Writer) -> None:
         rows.append((writer.word("workbook.reject"), item["file"], say(reject_words(item["code"]), lang), item["n"]))
     for level in ("warning", "notice", "info"):
         chosen = view.pub.checks.filter(pl.col("level").cast(pl.String) == level)
-        rows += [(writer.word(f"workbook.level_{level}"), "", say(said, lang), None) for said in check_sentences(view, chosen)]
+        rows += [
+            (writer.word(f"workbook.level_{level}"), "", say(said, lang), None)
+            for said in check_sentences(view, chosen, body=False)
+        ]
     frame = pl.DataFrame(rows, schema={"kind": pl.String, "place": pl.String, "said": pl.String, "n": pl.Int64}, orient="row")
     columns = [
         writer.words("kind", writer.word("workbook.kind"), 12),

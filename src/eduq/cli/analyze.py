@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +12,7 @@ from typing import Annotated
 import typer
 
 from eduq.cli.options import LangOption, OutOption, OutputLang
+from eduq.errors import NotAssessableError
 from eduq.locale import text
 
 __all__ = ["SummaryFormat", "analyze_command"]
@@ -22,9 +25,24 @@ class SummaryFormat(StrEnum):
     json = "json"
 
 
+@contextmanager
+def _rejects_all_the_same(path: Path | None, with_values: bool) -> Iterator[None]:
+    """List the rejected rows also when nothing could be assessed: they are the reason."""
+    from eduq.intake import write_rejects
+
+    try:
+        yield
+    except NotAssessableError as error:
+        if path is not None and error.scores is not None:
+            write_rejects(error.scores, path, with_values=with_values)
+            typer.echo(str(path))
+        raise
+
+
 def analyze_command(
     paths: Annotated[list[Path], typer.Argument(help=text("cli.help.paths"), show_default=False)],
     exam: Annotated[Path | None, typer.Option("--exam", help=text("cli.help.exam"))] = None,
+    layout: Annotated[str | None, typer.Option("--layout", help=text("cli.help.layout"))] = None,
     registers: Annotated[Path | None, typer.Option("--registers", help=text("cli.help.registers"))] = None,
     out: OutOption = None,
     settings: Annotated[Path | None, typer.Option("--settings", help=text("cli.help.settings"))] = None,
@@ -45,9 +63,16 @@ def analyze_command(
     run = read_settings(settings)
     if by is not None:
         run = run.model_copy(update={"by": tuple(name.strip() for name in by.split(",") if name.strip())})
-    with Display(lang.value) as display:
+    with Display(lang.value) as display, _rejects_all_the_same(rejects, with_values):
         found = analyze(
-            paths, exam=exam, registers=registers, settings=run, measures=measures, edition=edition, progress=display.progress
+            paths,
+            exam=exam,
+            layout=layout,
+            registers=registers,
+            settings=run,
+            measures=measures,
+            edition=edition,
+            progress=display.progress,
         )
         folder = out or Path("eduq_output") / str(found.publishable.exam.exam.id)
         written = found.write(folder, lang=lang.value, now=dt.datetime.now(dt.UTC), progress=display.progress)

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from eduq.cli.analyze import analyze_command
+from eduq.cli.check import check_command
 from eduq.cli.doctor import doctor_command
 from eduq.cli.sample import sample_command
 from eduq.errors import EduqError
@@ -22,6 +23,7 @@ app = typer.Typer(
     help=text("cli.help.app"),
 )
 app.command("analyze", help=text("cli.help.analyze"))(analyze_command)
+app.command("check", help=text("cli.help.check"))(check_command)
 app.command("sample", help=text("cli.help.sample"))(sample_command)
 app.command("doctor", help=text("cli.help.doctor"))(doctor_command)
 

@@ -26,6 +26,7 @@ _AREA_COLUMNS = ("participation_rate", "mean_score", "sd", "excellent_rate", "pa
 _RATES = {"participation_rate", "excellent_rate", "pass_rate", "low_score_rate"}
 _BAR_CELLS = 31
 _MAX_SCHOOLS = 40
+_MAIN_SHARE = 0.1
 
 
 class Display:
@@ -104,48 +105,50 @@ class Display:
         shown = [name for name in _AREA_COLUMNS if name in measures]
         for name in shown:
             table.add_column(measures[name]["name"][self.lang], justify="right")
-        groups = found.comparability.frame.filter(pl.col("deviation").is_null())["comparison_group"]
-        area = found.estimates.frame.filter((pl.col("unit_type") == "area") & pl.col("comparison_group").is_in(groups.implode()))
+        frame = found.comparability.frame.filter(pl.col("deviation").is_null())
+        biggest = pl.col("n_expected") == pl.col("n_expected").max().over("paper", "year_group", "track")
+        lines = {row["comparison_group"]: row for row in frame.filter(biggest).iter_rows(named=True)}
+        estimates = found.publishable.estimates
+        area = estimates.filter((pl.col("unit_type") == "area") & pl.col("comparison_group").is_in(list(lines)))
         for (group,), rows in area.filter(pl.col("measure").is_in(shown)).group_by(["comparison_group"], maintain_order=True):
             values = {row["measure"]: row for row in rows.iter_rows(named=True)}
             first = rows.row(0, named=True)
             several = area.filter(pl.col("paper") == first["paper"])["comparison_group"].n_unique() > 1
-            name = self._paper_name(first["paper"]) + (f" ({str(group).split('.', 2)[-1]})" if several else "")
+            line = lines[str(group)]
+            several = area.filter(pl.col("paper") == first["paper"])["comparison_group"].n_unique() > 1
+            apart = self._track_name(line["track"]) if several else None
+            name = self._paper_name(first["paper"]) + (f" ({apart})" if apart else "")
             cells = [_format(values.get(measure), measure) for measure in shown]
-            if any(cell != "—" for cell in cells[1:]):
+            if first["paper"] not in ("composite", "all_subjects"):
                 table.add_row(name, f"{first['n_present']}/{first['n_expected']}", *cells)
         return table
 
     def _show_schools(self, console: Console, found: Analysis) -> None:
-        gaps = found.estimates.frame.filter(
-            (pl.col("unit_type") == "school") & (pl.col("measure") == "composite_z") & pl.col("estimate").is_not_null()
+        groups = found.comparability.frame.filter((pl.col("paper") == "composite") & pl.col("comparable"))
+        main = groups.filter(pl.col("n_expected") >= _MAIN_SHARE * pl.col("n_expected").sum())
+        gaps = found.publishable.estimates.filter(
+            (pl.col("unit_type") == "school") & (pl.col("measure") == "composite_z") & pl.col("ci_lower").is_not_null()
         )
-        if gaps.height < 2:
-            return
-        above, below = int((gaps["ci_lower"] > 0).sum()), int((gaps["ci_upper"] < 0).sum())
-        console.print()
-        console.print(self._say("schools", n=gaps.height, above=above, below=below, rest=gaps.height - above - below))
-        if gaps.height > _MAX_SCHOOLS:
-            return
         names = dict(found.publishable.units.filter(pl.col("unit_type") == "school").select("unit", "name").iter_rows())
-        low, high = min(*gaps["ci_lower"], 0.0), max(*gaps["ci_upper"], 0.0)
-        table = Table(box=None, show_header=False, pad_edge=False)
-        table.add_column(no_wrap=True)
-        for _ in range(3):
-            table.add_column(justify="right", no_wrap=True)
-        table.add_column(no_wrap=True)
-        for row in gaps.sort("estimate", descending=True).iter_rows(named=True):
-            style = "cyan" if row["ci_lower"] > 0 else "yellow" if row["ci_upper"] < 0 else "dim"
-            sign = "▲" if row["ci_lower"] > 0 else "▼" if row["ci_upper"] < 0 else "·"
-            interval = f"{_signed(row['ci_lower'])} — {_signed(row['ci_upper'])}"
-            table.add_row(
-                names.get(row["unit"], row["unit"]),
-                str(row["n"]),
-                f"{sign} {_signed(row['estimate'])}",
-                interval,
-                Text(_bar(row, low, high), style=style),
-            )
-        console.print(table)
+        for group in main.iter_rows(named=True):
+            here = gaps.filter(pl.col("comparison_group") == group["comparison_group"])
+            if here.height < 2:
+                continue
+            above, below = int((here["ci_lower"] > 0).sum()), int((here["ci_upper"] < 0).sum())
+            console.print()
+            if main.height > 1:
+                console.print(Text(self._group_name(group), style="bold"))
+            console.print(self._say("schools", n=here.height, above=above, below=below, rest=here.height - above - below))
+            if here.height <= _MAX_SCHOOLS:
+                console.print(_gap_table(here, names))
+
+    def _group_name(self, group: dict[str, Any]) -> str:
+        parts = [self._track_name(group["track"])]
+        parts += [" + ".join(self._paper_name(paper) for paper in (group["papers"] or "").split("+"))]
+        return " · ".join(part for part in parts if part)
+
+    def _track_name(self, track: str | None) -> str | None:
+        return text(f"bulletin.track.{track}", self.lang) if track and has_text(f"bulletin.track.{track}") else track
 
     def _show_checks(self, console: Console, found: Analysis) -> None:
         notices = found.publishable.checks.filter(pl.col("level") != "info")
@@ -157,6 +160,23 @@ class Display:
             console.print(f"  - {describe_check(row, self.lang)}", soft_wrap=True, markup=False)
         if notices.height > 20:
             console.print(f"  … {notices.height - 20}")
+
+
+def _gap_table(gaps: pl.DataFrame, names: dict[str, str]) -> Table:
+    """Return schools in the order of their gaps, each with its interval as a bar."""
+    low, high = min(*gaps["ci_lower"], 0.0), max(*gaps["ci_upper"], 0.0)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    for _ in range(3):
+        table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    for row in gaps.sort("estimate", descending=True).iter_rows(named=True):
+        style = "cyan" if row["ci_lower"] > 0 else "yellow" if row["ci_upper"] < 0 else "dim"
+        sign = "▲" if row["ci_lower"] > 0 else "▼" if row["ci_upper"] < 0 else "·"
+        interval = f"{_signed(row['ci_lower'])} — {_signed(row['ci_upper'])}"
+        bar = Text(_bar(row, low, high), style=style)
+        table.add_row(names.get(row["unit"], row["unit"]), str(row["n"]), f"{sign} {_signed(row['estimate'])}", interval, bar)
+    return table
 
 
 def describe_check(row: dict[str, Any], lang: Lang) -> str:
@@ -190,7 +210,7 @@ def _bar(row: dict[str, Any], low: float, high: float) -> str:
 
 
 def _as_json(found: Analysis) -> dict[str, Any]:
-    area = found.estimates.frame.filter(pl.col("unit_type") == "area")
+    area = found.publishable.estimates.filter(pl.col("unit_type") == "area")
     return {
         "exam": found.publishable.exam.model_dump(mode="json", by_alias=True),
         "inputs": found.publishable.inputs.to_dicts(),

@@ -19,10 +19,11 @@ def sample_command(
     candidates: Annotated[int, typer.Option("--candidates", min=10, help=text("cli.help.sample_candidates"))] = 6500,
     years: Annotated[int, typer.Option("--years", min=1, help=text("cli.help.sample_years"))] = 5,
     seed: Annotated[int, typer.Option("--seed", help=text("cli.help.sample_seed"))] = 20260115,
+    layout: Annotated[str | None, typer.Option("--layout", help=text("cli.help.sample_layout"))] = None,
     lang: LangOption = OutputLang.zh,
 ) -> None:
     """Write a sample county."""
     from eduq.synthetic import make_sample
 
-    for path in make_sample(schools=schools, candidates=candidates, years=years, seed=seed).write(out):
+    for path in make_sample(schools=schools, candidates=candidates, years=years, seed=seed).write(out, layout=layout):
         typer.echo(str(path))

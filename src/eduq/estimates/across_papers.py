@@ -7,13 +7,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from eduq.estimates.equity import corrected_cv
-from eduq.estimates.intervals import student
+from eduq.estimates.intervals import others_variance, part_of_whole, student
 from eduq.estimates.level_context import REASONS, LevelContext
-from eduq.groups import COMPOSITE, EVERY_PAPER
+from eduq.groups import COMPOSITE, DERIVED, EVERY_PAPER
 from eduq.intake.exam_file import ExamFile
 from eduq.settings import RunSettings
-from eduq.summaries import COMPOSITE_SCALE, Summary, UnitSummary
-from eduq.tables import ESTIMATE_COLUMNS
+from eduq.summaries import COMPOSITE_SCALE, ZEROED, Summary, UnitSummary
+from eduq.tables import ESTIMATE_COLUMNS, NOT_EXPECTED
 
 __all__ = ["between_school_cv", "composite_gaps", "composite_sums"]
 
@@ -57,16 +57,14 @@ def composite_gaps(
         use_pooled = ((n < settings.pooled_gap_below) | ~(own > 0)) & (pool_df >= 1)
         variance, df = np.where(use_pooled, pooled, own), np.where(use_pooled, pool_df, n - 1)
         estimate = rows["total"].to_numpy() / n / COMPOSITE_SCALE
-        if exam.absence.policy == "penalty":
-            absent = 1 - rows["n_present"].to_numpy() / rows["n_expected"].to_numpy()
-            estimate = estimate - exam.absence.penalty_per_point * 100 * np.maximum(absent - exam.absence.penalty_bound, 0)
-        std_error = np.sqrt(variance / n * np.maximum(1 - n / rows["area_n"].to_numpy(), 0))
+    others = others_variance(rows["pool"].to_numpy(), pool_df, squares, n)
+    std_error, df = part_of_whole(variance, df, n, *others, rows["area_n"].to_numpy().astype(float))
     _, low, high = student(estimate, std_error, df, settings.conf_level)
     reason = np.where(
         rows["comparable"].to_numpy(), np.where(n > 0, "", "no_candidates"), rows["why"].fill_null("").to_numpy().astype("U32")
     )
     shown = reason == ""
-    return rows.select(*_KEYS, "n_expected", "n_present", "n").with_columns(
+    table = rows.select(*_KEYS, "n_expected", "n_present", "n").with_columns(
         pl.lit(COMPOSITE).alias("paper"),
         pl.lit("composite_z").alias("measure"),
         *(
@@ -77,6 +75,28 @@ def composite_gaps(
         pl.Series("method", np.where(use_pooled, "t_pooled_part_of_area", "t_part_of_area")),
         pl.Series("reason", reason),
     )
+    if exam.absence.policy != "penalty":
+        return table
+    return pl.concat([table, _penalise(table, exam, absence_rates(unit, mapping))])
+
+
+def absence_rates(unit: UnitSummary, mapping: pl.DataFrame) -> pl.DataFrame:
+    """Return unit, comparison_group (of the composite) and absent: absent or voided over expected, papers added up."""
+    here = mapping.filter(pl.col("paper") == COMPOSITE).select("unit_index", *_KEYS)
+    papers = unit.counts.statuses.filter(~pl.col("paper").is_in(DERIVED) & ~pl.col("status").is_in(NOT_EXPECTED))
+    missed = pl.col("count").filter(pl.col("status").is_in(ZEROED)).sum()
+    return papers.join(here, on="unit_index").group_by(_KEYS).agg((missed / pl.col("count").sum()).alias("absent"))
+
+
+def _penalise(table: pl.DataFrame, exam: ExamFile, absence: pl.DataFrame) -> pl.DataFrame:
+    """Return composite_penalised: the measured gap less the declared deduction, which shifts the interval with it."""
+    beyond = (pl.col("absent") - exam.absence.penalty_bound).clip(lower_bound=0)
+    deduction = beyond * 100 * exam.absence.penalty_per_point
+    joined = table.join(absence, on=_KEYS, how="left", maintain_order="left")
+    return joined.with_columns(
+        pl.lit("composite_penalised").alias("measure"),
+        *(pl.col(name) - deduction.fill_null(0.0) for name in ("estimate", "ci_lower", "ci_upper")),
+    ).drop("absent")
 
 
 def between_school_cv(schools: LevelContext, settings: RunSettings) -> pl.DataFrame:

@@ -9,7 +9,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Interval", "binomial_ranks", "normal_quantile", "ratio_to_whole", "spread", "student", "student_quantile", "wilson"]
+__all__ = [
+    "Interval",
+    "binomial_ranks",
+    "normal_quantile",
+    "others_variance",
+    "part_of_whole",
+    "ratio_to_whole",
+    "spread",
+    "student",
+    "student_quantile",
+    "wilson",
+]
 
 Floats = NDArray[np.float64]
 Interval = tuple[Floats, Floats, Floats]
@@ -90,6 +101,56 @@ def spread(sd: Floats, n: Floats, fourth: Floats, conf_level: float) -> Interval
         low, high = sd / factor, sd * factor
     known = (n >= 2) & (sd > 0)
     return np.where(known, std_error, np.nan), np.where(known, low, np.nan), np.where(known, high, np.nan)
+
+
+def others_variance(pool_squares: Floats, pool_df: Floats, own_squares: Floats, n: Floats) -> tuple[Floats, Floats]:
+    """Return the variance within the other units of a comparison group, and its df; the whole pool's where there is no other.
+
+    Parameters
+    ----------
+    pool_squares, pool_df
+        Σ of squares within all units of the group and its degrees of freedom.
+    own_squares, n
+        Of the unit that is left out.
+    """
+    own_df = np.maximum(n - 1, 0)
+    df = pool_df - own_df
+    alone = df < 1
+    squares = np.where(alone, pool_squares, np.maximum(pool_squares - own_squares, 0))
+    df = np.where(alone, pool_df, df)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(df > 0, squares / df, np.nan), df
+
+
+def part_of_whole(
+    variance: Floats, df: Floats, n: Floats, others: Floats, others_df: Floats, whole_n: Floats
+) -> tuple[Floats, Floats]:
+    """Return SE and df of a unit's mean minus the mean of the whole that contains it.
+
+    The difference is (1 − n/N) times the unit's mean minus the others', so its variance is
+    (1 − n/N)²·(s_u²/n + s_r²/(N − n)); where both spread alike this is s²/n·(1 − n/N). Satterthwaite degrees of freedom.
+
+    Parameters
+    ----------
+    variance, df, n
+        Of the unit.
+    others, others_df
+        Variance within the other units and its df.
+    whole_n
+        Candidates of the whole, N.
+
+    References
+    ----------
+    Welch, B. L. (1938). The significance of the difference between two means when the population variances are unequal.
+    Biometrika 29, 350-362.
+    """
+    rest_n = whole_n - n
+    with np.errstate(invalid="ignore", divide="ignore"):
+        own_part = variance / n
+        rest_part = np.where(rest_n > 0, others / np.maximum(rest_n, 1), 0.0)
+        std_error = rest_n / whole_n * np.sqrt(own_part + rest_part)
+        weight = own_part**2 / df + np.where(rest_part > 0, rest_part**2 / np.maximum(others_df, 1), 0.0)
+        return std_error, np.where(weight > 0, (own_part + rest_part) ** 2 / weight, df)
 
 
 def ratio_to_whole(

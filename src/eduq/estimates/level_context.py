@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from eduq.estimates.intervals import others_variance
 from eduq.settings import AbsencePolicy, RunSettings
 from eduq.summaries import CellTable
 
@@ -50,7 +51,6 @@ REASONS = (
     "sitting_not_shared",
     "marking_not_shared",
     "single_school",
-    "full_marks_differ",
 )
 """Why a number cannot be given; arrays hold the place in this tuple, 0 where it can."""
 METHOD_CODES = {name: np.int8(code) for code, name in enumerate(METHODS)}
@@ -102,16 +102,31 @@ class LevelContext:
     policy: AbsencePolicy
     settings: RunSettings
 
+    def pool(self, squares: Floats) -> tuple[Floats, Floats]:
+        """Return Σ of squares within units over the comparison group and its df, per row."""
+        n_groups = self.area.size
+        filled = self.cells.n > 0
+        total = np.bincount(self.group, weights=np.where(filled, squares, 0.0), minlength=n_groups)
+        df = np.bincount(self.group, weights=np.where(filled, self.cells.n - 1.0, 0.0), minlength=n_groups)
+        return total[self.group].astype(np.float64), df[self.group].astype(np.float64)
+
     @cached_property
     def pooled(self) -> tuple[Floats, Floats]:
         """Variance within units pooled over the comparison group and its df, per row."""
-        n_groups = self.area.size
-        squares = np.bincount(self.group, weights=np.where(self.cells.n > 0, self.cells.squares, 0.0), minlength=n_groups)
-        units = np.bincount(self.group, weights=(self.cells.n > 0).astype(float), minlength=n_groups)
-        df = np.bincount(self.group, weights=self.cells.n.astype(float), minlength=n_groups) - units
+        squares, df = self.pool(self.cells.squares)
         with np.errstate(invalid="ignore", divide="ignore"):
-            variance = np.where(df > 0, squares / df, np.nan)
-        return variance[self.group].astype(np.float64), df[self.group].astype(np.float64)
+            return np.where(df > 0, squares / df, np.nan), df
+
+    @cached_property
+    def others(self) -> tuple[Floats, Floats]:
+        """Variance within the other units of the comparison group and its df, per row."""
+        squares, df = self.pool(self.cells.squares)
+        return others_variance(squares, df, self.cells.squares, self.cells.n.astype(np.float64))
+
+    @property
+    def area_n(self) -> Floats:
+        """Candidates of the comparison group per row."""
+        return self.area.n[self.group].astype(np.float64)
 
     def own_or_pooled(self, below: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:
         """Return the variance to use, its df and whether it is pooled: when n is small or nothing varies in the unit."""
@@ -152,21 +167,15 @@ def fill_columns(
     method: str | Codes,
     needs_full: bool = False,
     compares: bool = False,
-    of_scores: bool = True,
     reason: Codes | None = None,
     conf_level: Floats | None = None,
 ) -> MeasureColumns:
-    """Put parts into columns: null with a reason wherever the number cannot be given.
-
-    A sum of papers with different full marks means nothing even for one unit; only who was present can be said of it.
-    """
+    """Put parts into columns: null with a reason wherever the number cannot be given."""
     size = context.cells.size
     base = context.cells.n if n is None else n
     why = np.zeros(size, dtype=np.int8) if reason is None else reason
     if needs_full:
         why = np.where(context.max_score > 0, why, REASON_CODES["max_score_unknown"])
-    if of_scores:
-        why = np.where(context.why_not == REASON_CODES["full_marks_differ"], context.why_not, why)
     if compares:
         why = np.where(context.comparable, why, context.why_not)
     why = np.where(base > 0, why, REASON_CODES["no_candidates"])

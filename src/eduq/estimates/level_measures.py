@@ -10,7 +10,16 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from eduq.estimates.intervals import binomial_ranks, normal_quantile, ratio_to_whole, spread, student, wilson
+from eduq.estimates.intervals import (
+    binomial_ranks,
+    normal_quantile,
+    others_variance,
+    part_of_whole,
+    ratio_to_whole,
+    spread,
+    student,
+    wilson,
+)
 from eduq.estimates.level_context import METHOD_CODES, REASON_CODES, Codes, LevelContext, MeasureColumns, fill_columns
 from eduq.estimates.measures import Measure, load_measures
 
@@ -24,13 +33,13 @@ _HUNDRED = 100.0
 
 
 def _proportion(
-    context: LevelContext, successes: Ints, n: Ints, *, needs_full: bool = False, compares: bool = False, of_scores: bool = True
+    context: LevelContext, successes: Ints, n: Ints, *, needs_full: bool = False, compares: bool = False
 ) -> MeasureColumns:
     k, base = successes.astype(float), n.astype(float)
     std_error, low, high = wilson(k, base, context.settings.conf_level)
     with np.errstate(invalid="ignore", divide="ignore"):
         parts = (k / base, std_error, low, high)
-    return fill_columns(context, parts, n=n, method="wilson", needs_full=needs_full, compares=compares, of_scores=of_scores)
+    return fill_columns(context, parts, n=n, method="wilson", needs_full=needs_full, compares=compares)
 
 
 def _base_of_rates(context: LevelContext) -> Ints:
@@ -39,7 +48,7 @@ def _base_of_rates(context: LevelContext) -> Ints:
 
 def participation(context: LevelContext, measure: Measure) -> MeasureColumns:
     """Present over expected."""
-    return _proportion(context, context.cells.n_present, context.cells.n_expected, of_scores=False)
+    return _proportion(context, context.cells.n_present, context.cells.n_expected)
 
 
 def _score_bounds(measure: Measure, full: Ints) -> tuple[Ints, Ints]:
@@ -161,8 +170,9 @@ def _gap(context: LevelContext, scale: float, shift: float) -> MeasureColumns:
     variance, df, pooled = context.own_or_pooled(context.settings.pooled_gap_below)
     with np.errstate(invalid="ignore", divide="ignore"):
         estimate = shift + scale * (context.cells.mean - context.area_mean) / context.area_sd
-        finite = np.maximum(1 - context.share, 0)
-        std_error = scale * np.sqrt(variance / context.cells.n * finite) / context.area_sd
+        n = context.cells.n.astype(np.float64)
+        error, df = part_of_whole(variance, df, n, *context.others, context.area_n)
+        std_error = scale * error / context.area_sd
     parts = (estimate, *student(estimate, std_error, df, context.settings.conf_level))
     reason = np.where(context.area_sd > 0, REASON_CODES[""], REASON_CODES["zero_spread"])
     method = np.where(pooled, METHOD_CODES["t_pooled_part_of_area"], METHOD_CODES["t_part_of_area"])
@@ -170,7 +180,7 @@ def _gap(context: LevelContext, scale: float, shift: float) -> MeasureColumns:
 
 
 def z_mean(context: LevelContext, measure: Measure) -> MeasureColumns:
-    """Mean z in the comparison group; the unit is part of its area, so SE = s/√n·√(1 − n/N)."""
+    """Mean z in the comparison group that contains the unit: SE of the contrast with the others (`part_of_whole`)."""
     return _gap(context, 1.0, 0.0)
 
 
@@ -192,22 +202,20 @@ def percentile_rank(context: LevelContext, measure: Measure) -> MeasureColumns:
         to_rank = 50.0 / area.n[context.group]
         rank = cells.add_up(cells.count * per_cell) / cells.n * to_rank
         centred = per_cell * to_rank[cells.row] - rank[cells.row]
-        variance = cells.add_up_float(cells.count * centred**2) / (cells.n - 1)
-        std_error = np.sqrt(variance / cells.n * np.maximum(1 - context.share, 0))
-    parts = (rank, *student(rank, std_error, cells.n.astype(np.float64) - 1, context.settings.conf_level))
+        squares, n = cells.add_up_float(cells.count * centred**2), cells.n.astype(np.float64)
+        others = others_variance(*context.pool(squares), squares, n)
+        std_error, df = part_of_whole(squares / (n - 1), n - 1, n, *others, context.area_n)
+    parts = (rank, *student(rank, std_error, df, context.settings.conf_level))
     return fill_columns(context, parts, method="t_part_of_area", compares=True)
 
 
 def _ratio_parts(context: LevelContext) -> tuple[Floats, Floats]:
     cells = context.cells
     variance, _, _ = context.own_or_pooled(context.settings.pooled_mean_below)
-    area_n, area_total = context.area.n[context.group], context.area.total[context.group]
-    rest_n = (area_n - cells.n).astype(float)
+    rest_n = context.area_n - cells.n
     with np.errstate(invalid="ignore", divide="ignore"):
-        rest_mean = np.where(rest_n > 0, (area_total - cells.total) / np.maximum(rest_n, 1), 0.0)
-        between = cells.n * (cells.mean - context.area_mean) ** 2 + rest_n * (rest_mean - context.area_mean) ** 2
-        rest_squares = np.maximum(context.area.squares[context.group] - cells.squares - between, 0)
-        rest_variance = np.where(rest_n > 1, rest_squares / np.maximum(rest_n - 1, 1) / np.maximum(rest_n, 1), 0.0)
+        rest_mean = np.where(rest_n > 0, (context.area.total[context.group] - cells.total) / np.maximum(rest_n, 1), 0.0)
+        rest_variance = np.where(rest_n > 0, context.others[0] / np.maximum(rest_n, 1), 0.0)
         return ratio_to_whole(cells.mean, variance / cells.n, rest_mean, rest_variance, context.share)
 
 

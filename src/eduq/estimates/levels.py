@@ -93,14 +93,8 @@ def _mapping(members: pl.DataFrame, summary: Summary, subjects: Mapping[str, str
     return linked.filter(taught).select("unit_index", "paper", *_KEYS)
 
 
-def _full_marks(exam: ExamFile, names: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    full = {paper.code: paper.max_hundredths or 0 for paper in exam.papers}
-    full[TOTAL] = sum(full.values()) if all(full.values()) else 0
-    return names.replace_strict(full, default=0, return_dtype=pl.Int64).to_numpy()
-
-
 def _context(cells: CellTable, area: CellTable, summary: Summary, exam: ExamFile, settings: RunSettings) -> LevelContext:
-    groups = summary.comparability.frame.select("comparison_group", "comparable", "reason")
+    groups = summary.comparability.frame.select("comparison_group", "comparable", "reason", "max_score")
     place = area.rows.select("comparison_group").with_row_index("place")
     aligned = cells.rows.join(groups, on="comparison_group", how="left", maintain_order="left").join(
         place, on="comparison_group", how="left", maintain_order="left"
@@ -109,7 +103,7 @@ def _context(cells: CellTable, area: CellTable, summary: Summary, exam: ExamFile
         cells=cells,
         area=area,
         group=aligned["place"].cast(pl.Int64).to_numpy(),
-        max_score=_full_marks(exam, cells.rows["paper"]),
+        max_score=(aligned["max_score"].fill_null(0) * 100).round().cast(pl.Int64).to_numpy(),
         comparable=aligned["comparable"].to_numpy(),
         why_not=np.array([REASONS.index(reason or "") for reason in aligned["reason"]], dtype=np.int8),
         policy=exam.absence.policy,

@@ -10,6 +10,8 @@ from typing import Any
 
 import polars as pl
 
+from eduq.errors import UsageError
+
 __all__ = ["EstimateResult"]
 
 
@@ -39,9 +41,20 @@ class EstimateResult:
         return f"<p>{escape(self.summary())}</p>{self.frame._repr_html_()}"
 
     def write(self, path: str | os.PathLike[str]) -> Path:
-        """Write the frame as Parquet, whole or not at all, and return the path."""
+        """Write the frame as ``.parquet`` or ``.csv``, whole or not at all, and return the path.
+
+        Raises
+        ------
+        UsageError
+            ``format_unknown``: another suffix.
+        """
         target = Path(path)
+        if target.suffix not in (".parquet", ".csv"):
+            raise UsageError("format_unknown", format=target.suffix, known=".parquet, .csv")
         part = target.with_name(f".{target.name}.part")
-        self.frame.write_parquet(part)
+        if target.suffix == ".csv":
+            self.frame.write_csv(part, include_bom=True)
+        else:
+            self.frame.write_parquet(part)
         part.replace(target)
         return target

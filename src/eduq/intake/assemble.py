@@ -12,15 +12,19 @@ import polars as pl
 from eduq.errors import DataFileError, EduqError, Place
 from eduq.intake.checks import CheckList
 from eduq.intake.columns import TOTAL
-from eduq.intake.duplicates import drop_duplicates, qualify_repeated, refuse_overlaps
+from eduq.intake.duplicates import qualify_repeated
 from eduq.intake.exam_file import EXAM_ID_PATTERN, ExamFile, PaperFacts
 from eduq.intake.files import FoundFiles
 from eduq.intake.identity import add_groups, add_identity, add_places, choose_id_kind
-from eduq.intake.parts import Part
+from eduq.intake.ids import examine_ids
+from eduq.intake.item_tables import build_items, keep_candidates, mark_items
+from eduq.intake.joins import Joined, compare_totals, join_candidates, told_by
+from eduq.intake.parts import OWN_IDS, Part
 from eduq.intake.rows import RejectList
 from eduq.intake.score_table import ScoreTable
 from eduq.intake.synonyms import vocabulary
-from eduq.tables import INPUTS, SCORE_COLUMNS, STATUS_TYPE, SUBGROUP_PREFIX, status_column
+from eduq.intake.unfold import Findings
+from eduq.tables import AGGREGATES, INPUTS, SCORE_COLUMNS, STATUS_TYPE, SUBGROUP_PREFIX, status_column
 
 __all__ = ["FileFacts", "assemble"]
 
@@ -48,6 +52,8 @@ def assemble(
     files: Sequence[FileFacts],
     found: FoundFiles,
     full_marks: dict[str, float],
+    findings: Findings,
+    spec: pl.DataFrame,
     checks: CheckList,
     rejects: RejectList,
 ) -> ScoreTable:
@@ -62,15 +68,19 @@ def assemble(
     files, found
         The inputs.
     full_marks
-        Full marks named in headers.
+        Full marks named in files.
+    findings, spec
+        What files say beside scores of candidates; what they say of items.
     checks, rejects
         What was found so far.
 
     Raises
     ------
     DataFileError
-        ``total_only_file``, ``files_overlap``, ``paper_without_column``.
+        ``total_only_file``, ``files_overlap``, ``paper_without_column``, ``no_common_id``.
     """
+    if not parts:
+        return _without_candidates(exam, files, found, findings, spec, checks, rejects)
     _refuse_total_only(parts)
     one_school = exam.exam.scope == "school"
     titles = [title for part in parts for title in part.titles]
@@ -78,11 +88,20 @@ def assemble(
     _identify(parts, exam, checks, rejects)
     for part in parts:
         add_groups(part, exam, checks)
-    refuse_overlaps(parts)
+        _add_track(part, checks)
+        mark_items(part)
     spoilt = pl.concat([part.spoilt.get_column("candidate_id") for part in parts])
     headers = {code: written for part in reversed(parts) for code, written in part.headers.items()}
-    papers = _paper_order({code for part in parts for code in part.papers}, exam, checks)
-    frame = drop_duplicates(_stack(parts), spoilt, rejects)
+    codes = {code for part in parts for code in part.papers}
+    items, told, lacking = build_items(parts), told_by(parts, exam), _lacking_school(parts)
+    joined = join_candidates(_stack(parts), told, spoilt, rejects, checks)
+    frame = joined.frame
+    if TOTAL in codes and len(codes) > 1:
+        frame = compare_totals(frame, codes, headers[TOTAL], checks)
+        codes -= {TOTAL}
+    if lacking is not None and frame.get_column("school_id").null_count():
+        raise DataFileError("no_school_column", lacking)
+    papers = _paper_order(codes, exam, checks)
     resolved = _resolve_exam(exam, papers, full_marks, headers, checks)
     resolved = _name_exam(resolved, files, found, titles, checks)
     frame = _in_order(frame, papers, str(resolved.exam.id))
@@ -94,21 +113,81 @@ def assemble(
         schools=schools.filter(pl.col("school_id").is_in(frame.get_column("school_id").unique().implode())),
         rejected=rejected,
         checks=checks.frame(),
-        inputs=_reconcile(files, frame, rejected),
+        inputs=_reconcile(files, frame, joined, findings, rejects, rejected),
+        items=keep_candidates(items, frame.get_column("candidate_id"), str(resolved.exam.id)),
+        item_spec=spec,
+        aggregates=_aggregates(findings),
+    )
+
+
+def _aggregates(findings: Findings) -> pl.DataFrame:
+    return pl.concat([pl.DataFrame(schema=AGGREGATES), *findings.aggregates])
+
+
+def _without_candidates(
+    exam: ExamFile,
+    files: Sequence[FileFacts],
+    found: FoundFiles,
+    findings: Findings,
+    spec: pl.DataFrame,
+    checks: CheckList,
+    rejects: RejectList,
+) -> ScoreTable:
+    """Return the table of files that speak of schools or items only."""
+    resolved, rejected = _name_exam(exam, files, found, (), checks), rejects.frame()
+    frame = pl.DataFrame(schema=SCORE_COLUMNS)
+    places = {name: pl.String() for name in ("school_id", "name", "township", "cluster", "area_type")}
+    return ScoreTable(
+        frame=frame,
+        exam=resolved.model_copy(update={"papers": ()}),
+        schools=pl.DataFrame(schema=places),
+        rejected=rejected,
+        checks=checks.frame(),
+        inputs=_reconcile(files, frame, Joined(frame), findings, rejects, rejected),
+        item_spec=spec,
+        aggregates=_aggregates(findings),
     )
 
 
 def _refuse_total_only(parts: Sequence[Part]) -> None:
+    """A file with nothing but totals beside files of papers must hold the same candidates."""
     only = [part for part in parts if part.papers == [TOTAL]]
-    if only and len(only) < sum(bool(part.papers) for part in parts):
+    others = [part for part in parts if part.papers and part not in only]
+    if only and others and not any(set(only[0].id_kinds) & set(part.id_kinds) for part in others):
         raise DataFileError("total_only_file", Place(only[0].file, only[0].sheet))
+
+
+def _lacking_school(parts: Sequence[Part]) -> Place | None:
+    """Return the first sheet whose rows have no school of their own."""
+    lacking = [part for part in parts if part.frame.height and part.frame.get_column("school_id").null_count()]
+    return Place(lacking[0].file, lacking[0].sheet) if lacking else None
+
+
+def _add_track(part: Part, checks: CheckList) -> None:
+    """Take the track from the combination, such as 物化生, where there is no track."""
+    track, combination = part.frame.get_column("track"), part.frame.get_column("combination")
+    if track.null_count() < len(track) or combination.null_count() == len(combination):
+        return
+    plain = combination.str.replace_all("生物", "")
+    physics, history = plain.str.contains("物", literal=True), plain.str.contains("史", literal=True)
+    found = part.frame.select(
+        pl.when(physics & ~history).then(pl.lit("physics")).when(history & ~physics).then(pl.lit("history")).alias("track")
+    ).to_series()
+    if found.null_count() < len(found):
+        part.frame = part.frame.with_columns(found)
+        n = len(found) - found.null_count()
+        checks.add("track_from_combination", "info", file=part.file, sheet=part.sheet, n=n)
 
 
 def _identify(parts: Sequence[Part], exam: ExamFile, checks: CheckList, rejects: RejectList) -> None:
     """Name the candidates of all parts by one kind of id, or say that there is none they share."""
+    examine_ids(parts, checks)
     kind = choose_id_kind(parts)
     if kind is None:
+        _refuse_unlinked(parts)
         checks.add("mixed_id_kinds", "warning", n=len(parts))
+    elif kind not in OWN_IDS and (place := _lacking_school(parts)) is not None:
+        raise DataFileError("no_school_column", place)
     elif kind == "exam_no":
         qualify_repeated(parts, kind, checks)
     for part in parts:
@@ -118,13 +197,28 @@ def _identify(parts: Sequence[Part], exam: ExamFile, checks: CheckList, rejects:
         checks.add("identity_by_name", "warning", n=named)
 
 
+def _refuse_unlinked(parts: Sequence[Part]) -> None:
+    """Sheets of different papers that name candidates by different ids cannot be joined.
+
+    Raises
+    ------
+    DataFileError
+        ``no_common_id``.
+    """
+    for one in parts:
+        for other in parts:
+            if one.papers and other.papers and not set(one.papers) & set(other.papers):
+                named = " / ".join(text for text in (other.file, other.sheet) if text)
+                raise DataFileError("no_common_id", Place(one.file, one.sheet), other=named)
+
+
 def _stack(parts: list[Part]) -> pl.DataFrame:
     """Put the parts under each other; a paper a part lacks has no status there. Empties the list to free memory."""
-    frames = []
+    frames: list[pl.DataFrame] = []
     while parts:
         part = parts.pop(0)
         source = [pl.lit(part.file, pl.String).alias("source_file"), pl.lit(part.sheet, pl.String).alias("source_sheet")]
-        frames.append(part.frame.with_columns(source))
+        frames.append(part.frame.with_columns(*source, pl.lit(len(frames), pl.Int32).alias("_part")))
     return frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal")
 
 
@@ -233,14 +327,36 @@ def _find_zero_heaps(
         checks.add("zero_rows", "warning", found="0", n=all_zero)
 
 
-def _reconcile(files: Sequence[FileFacts], frame: pl.DataFrame, rejected: pl.DataFrame) -> pl.DataFrame:
+def _add_sources(used: dict[str, int], places: pl.DataFrame, rejects: RejectList) -> None:
+    """Count all rows of the file that a used row is made of."""
+    for (file, sheet), sources in rejects.sources.items():
+        rows = places.filter((pl.col("source_file") == file) & pl.col("source_sheet").eq_missing(pl.lit(sheet, pl.String)))
+        sizes = sources.select(pl.col("row").alias("row_no"), (pl.col("rows").list.len().cast(pl.Int64) - 1).alias("more"))
+        used[file] = used.get(file, 0) + int(rows.join(sizes, on="row_no", how="left").get_column("more").sum())
+
+
+def _reconcile(
+    files: Sequence[FileFacts],
+    frame: pl.DataFrame,
+    joined: Joined,
+    findings: Findings,
+    rejects: RejectList,
+    rejected: pl.DataFrame,
+) -> pl.DataFrame:
     """Count the bins of every file and make sure that they add up."""
     used = dict(frame.group_by("source_file").len().iter_rows())
+    for file, n in joined.merged.group_by("source_file").len().iter_rows():
+        used[file] = used.get(file, 0) + n
+    if rejects.sources:
+        _add_sources(used, pl.concat([frame.select("source_file", "source_sheet", "row_no"), joined.merged]), rejects)
+    for file, n in findings.rows.items():
+        others = sum(len(one.numbers) for name, _, one in findings.refused if name == file)
+        used[file] = used.get(file, 0) + n - others
     bad = dict(rejected.group_by("file").len().iter_rows())
     lines = []
-    for file in files:
-        n_used, n_rejected = used.get(file.name, 0), bad.get(file.name, 0)
-        if file.rows != n_used + n_rejected:
-            raise EduqError("rows_unaccounted", Place(file=file.name), rows=file.rows, used=n_used, rejected=n_rejected)
-        lines.append((file.name, file.sha256, file.size, file.encoding, file.rows, n_used, n_rejected))
+    for one in files:
+        n_used, n_rejected = used.get(one.name, 0), bad.get(one.name, 0)
+        if one.rows != n_used + n_rejected:
+            raise EduqError("rows_unaccounted", Place(file=one.name), rows=one.rows, used=n_used, rejected=n_rejected)
+        lines.append((one.name, one.sha256, one.size, one.encoding, one.rows, n_used, n_rejected))
     return pl.DataFrame(lines, schema=INPUTS, orient="row")

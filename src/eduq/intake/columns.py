@@ -13,11 +13,13 @@ from eduq.errors import DataFileError, Place, SettingsError
 from eduq.intake.checks import CheckList
 from eduq.intake.exam_file import ExamFile
 from eduq.intake.headers import Header, HeaderColumn
+from eduq.intake.layouts import Layout
 from eduq.intake.readers import RawSheet
 from eduq.intake.synonyms import Meaning, Vocabulary, normalise_header, vocabulary
 from eduq.tables import SCORE_COLUMNS, SUBGROUP_PREFIX
 
 __all__ = [
+    "HEADING",
     "ID_FIELDS",
     "IGNORE",
     "AssignedColumn",
@@ -33,6 +35,8 @@ IGNORE = "ignore"
 ID_FIELDS = ("student_uid", "exam_no", "student_no")
 """Columns that can name a candidate, the best first; the name serves where there is none of them."""
 TOTAL = "total"
+HEADING = Meaning("metric", "heading")
+"""A blank column that only names the subject of the columns right of it."""
 PRIVATE_FIELDS = ("id_card", "birth_date", "ethnicity")
 USED_FIELDS = (
     *ID_FIELDS,
@@ -58,6 +62,11 @@ class PlannedColumn:
     def source(self) -> str:
         """Name of the column in the body frame."""
         return f"c{self.position}"
+
+    @property
+    def became(self) -> str:
+        """What the column is called from here on."""
+        return f"{self.key}_{self.role}" if self.role in ("scaled", "class") else self.key
 
 
 @dataclass(frozen=True)
@@ -123,11 +132,17 @@ def check_column_settings(exam: ExamFile) -> None:
     Raises
     ------
     SettingsError
-        ``columns_value_unknown``, ``paper_code_taken``.
+        ``columns_value_unknown``, ``columns_key_twice``, ``paper_code_taken``.
     """
     words = vocabulary()
     codes = _paper_codes(exam, words)
+    met: dict[str, tuple[str, str]] = {}
     for header, value in exam.columns.items():
+        other, before = met.setdefault(normalise_header(header)[0] or header, (header, value))
+        if before != value:
+            raise SettingsError(
+                "columns_key_twice", Place(file="exam.toml", column=header), other=other, one=value, before=before
+            )
         if _read_setting(value, codes, words) is None:
             close = difflib.get_close_matches(value, [*codes, *words.fields], n=1)
             raise SettingsError(
@@ -148,8 +163,15 @@ class AssignedColumn:
     setting: str | None
 
 
-def assign_columns(header: Header, exam: ExamFile) -> list[AssignedColumn]:
-    """Give each column of a header its meaning; ``[columns]`` of exam.toml comes first."""
+def _read_layout_value(value: str, codes: set[str], words: Vocabulary) -> Meaning | None:
+    """Return what a value of a layout's ``[columns]`` stands for: those of exam.toml, and those of a row that has one subject."""
+    if value in ("score", "scaled"):
+        return Meaning("bare_score", value)
+    return Meaning("spec", "item") if value == "item" else _read_setting(value, codes, words)
+
+
+def assign_columns(header: Header, exam: ExamFile, layout: Layout | None = None) -> list[AssignedColumn]:
+    """Give each column of a header its meaning; ``[columns]`` of exam.toml comes first, then the layout's."""
     words = vocabulary()
     codes = _paper_codes(exam, words)
     settings = {normalise_header(key)[0] or key: (key, value) for key, value in exam.columns.items()}
@@ -160,8 +182,10 @@ def assign_columns(header: Header, exam: ExamFile) -> list[AssignedColumn]:
             assigned.append(AssignedColumn(column, _read_setting(stated[1], codes, words), stated[0]))
         elif column.written in codes:
             assigned.append(AssignedColumn(column, Meaning("score", column.written), None))
+        elif layout is not None and column.settled is None and (value := layout.value_of(column.written)) is not None:
+            assigned.append(AssignedColumn(column, _read_layout_value(value, codes, words), None))
         else:
-            assigned.append(AssignedColumn(column, column.meaning, None))
+            assigned.append(AssignedColumn(column, column.settled or column.meaning, None))
     return assigned
 
 
@@ -180,22 +204,23 @@ def plan_columns(sheet: RawSheet, header: Header, body: pl.DataFrame, exam: Exam
     Raises
     ------
     DataFileError
-        ``column_twice``: two columns for one field or paper that differ in content; ``long_table``, ``flag_column``.
+        ``column_twice``: two columns for one field or paper that differ in content; ``flag_column``.
     """
     plan = ColumnPlan()
-    assigned = [item for item in assign_columns(header, exam) if f"c{item.column.position}" in body.columns]
+    have = set(body.columns)
+    assigned = [item for item in assign_columns(header, exam, sheet.layout) if f"c{item.column.position}" in have]
     for item in assigned:
         _place(plan, sheet, item.column, _by_content(item.meaning, item.column, body), body, checks)
-    _refuse_long_tables(plan, sheet, assigned, body)
+    _refuse_flags(sheet, assigned, body)
     plan.columns = _without_twins(plan.columns, sheet, body, checks)
+    for column in plan.columns:
+        checks.use(sheet.file, sheet.sheet, column.written, column.became)
     return plan
 
 
-def _refuse_long_tables(plan: ColumnPlan, sheet: RawSheet, assigned: Sequence[AssignedColumn], body: pl.DataFrame) -> None:
-    """One row per candidate and subject, or a flag that says absent, is not a wide table: stop before a figure is wrong."""
+def _refuse_flags(sheet: RawSheet, assigned: Sequence[AssignedColumn], body: pl.DataFrame) -> None:
+    """A flag that says absent, but not of which paper: stop before a figure is wrong."""
     met = {item.meaning.key: item.column for item in assigned if item.meaning is not None and item.meaning.kind == "field"}
-    if "subject_long" in met and not plan.all("score"):
-        raise DataFileError("long_table", Place(file=sheet.file, sheet=sheet.sheet, column=met["subject_long"].written))
     false_words = set(vocabulary().raw["flags"]["false_values"])
     for key in ("absent_flag", "cheat_flag"):
         if key in met:
@@ -243,6 +268,8 @@ def _place(
             plan.unknown.append(UnknownColumn(place, column.written, near))
         else:
             drop("dropped_unknown_text" if column.written else "dropped_unnamed_text", "notice")
+    elif meaning == HEADING:
+        drop("dropped_blank_column")
     elif meaning == Meaning("scaled", TOTAL):
         drop("dropped_metric")
     elif meaning.kind in ("score", "scaled", "class"):

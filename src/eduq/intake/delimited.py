@@ -12,7 +12,8 @@ import polars as pl
 
 from eduq.errors import DataFileError, Place
 from eduq.intake.files import SourceFile, decode_text
-from eduq.intake.headers import HEAD_ROWS, find_header
+from eduq.intake.headers import HEAD_ROWS, words_understood
+from eduq.intake.limits import MAX_COLUMNS, MAX_LINE_BYTES, too_large
 
 __all__ = ["DELIMITERS", "TextTable", "open_text", "trim_tail"]
 
@@ -40,7 +41,7 @@ def trim_tail(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _split_records(data: bytes, limit: int) -> tuple[list[str], list[int]]:
-    """Return the first records (a quoted cell may hold line ends) and the byte after each."""
+    """Return the first records (a quoted cell may hold line ends) and the byte after each; none beyond one that is too long."""
     records: list[str] = []
     ends: list[int] = []
     start = position = 0
@@ -49,6 +50,8 @@ def _split_records(data: bytes, limit: int) -> tuple[list[str], list[int]]:
         position = len(data) if newline < 0 else newline + 1
         if data.count(b'"', start, position) % 2 and position < len(data) and position - start < _MAX_FIELD:
             continue
+        if position - start > MAX_LINE_BYTES:
+            break
         records.append(data[start:position].decode("utf-8").rstrip("\r\n"))
         ends.append(position)
         start = position
@@ -56,8 +59,16 @@ def _split_records(data: bytes, limit: int) -> tuple[list[str], list[int]]:
 
 
 def _cells(record: str, delimiter: str) -> list[str]:
-    rows = list(csv.reader(io.StringIO(record, newline=""), delimiter=delimiter))
-    return [cell.strip() for row in rows for cell in row] if rows else []
+    try:
+        return [cell.strip() for row in csv.reader(io.StringIO(record, newline=""), delimiter=delimiter) for cell in row]
+    except csv.Error:
+        return []
+
+
+def _without_blank_columns(head: list[list[str]]) -> list[list[str]]:
+    """Cut off the columns at the right that are blank in all first rows."""
+    used = max((place for row in head for place, cell in enumerate(row, 1) if cell), default=0)
+    return [row[:used] for row in head]
 
 
 def open_text(source: SourceFile, known: Sequence[str] = ()) -> TextTable:
@@ -68,24 +79,29 @@ def open_text(source: SourceFile, known: Sequence[str] = ()) -> TextTable:
     Raises
     ------
     DataFileError
-        ``encoding_unknown``, ``no_header``; while the body is read ``row_too_long``, ``quotes_unbalanced``.
+        ``encoding_unknown``, ``no_header``, ``file_too_large``; while the body is read ``row_too_long``, ``quotes_unbalanced``.
     """
     data, encoding = decode_text(source)
     if b"\n" not in data and b"\r" in data:
         data = data.replace(b"\r", b"\n")
     records, ends = _split_records(data, HEAD_ROWS)
+    if not records and data:
+        raise too_large(source.place, "line", MAX_LINE_BYTES, len(data) if b"\n" not in data else data.index(b"\n"))
     best, chosen = 0, None
     for delimiter in DELIMITERS:
         if not any(delimiter in record for record in records):
             continue
-        head = [_cells(record, delimiter) for record in records]
-        header = find_header(head, known=known)
-        if header is not None and header.hits > best:
-            best, chosen = header.hits, delimiter
+        head = _without_blank_columns([_cells(record, delimiter) for record in records])
+        hits = words_understood(head, known)
+        if hits > best:
+            best, chosen = hits, delimiter
     if chosen is None:
         raise DataFileError("no_header", source.place)
     head = [_cells(record, chosen) for record in records]
     widest = max(len(row) for row in head)
+    if widest > MAX_COLUMNS:
+        raise too_large(source.place, "columns", MAX_COLUMNS, widest)
+    head = _without_blank_columns(head)
 
     def body(start: int, width: int) -> pl.DataFrame:
         offset = ends[start - 1] if 0 < start <= len(ends) else 0 if start == 0 else len(data)

@@ -116,6 +116,11 @@ class ExamFile(StrictModel):
     papers: tuple[PaperFacts, ...] = ()
     deviations: tuple[Deviation, ...] = ()
 
+    @field_validator("symbols", "columns", mode="before")
+    @classmethod
+    def _unsaid(cls, value: object) -> object:
+        return {key: said for key, said in value.items() if said != "?"} if isinstance(value, dict) else value
+
     @model_validator(mode="after")
     def _distinct_papers(self) -> ExamFile:
         codes = [paper.code for paper in self.papers]

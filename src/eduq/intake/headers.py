@@ -8,7 +8,19 @@ from itertools import pairwise
 
 from eduq.intake.synonyms import Meaning, Vocabulary, normalise_header, vocabulary
 
-__all__ = ["HEAD_ROWS", "PART_JOINER", "Header", "HeaderColumn", "MergedRange", "find_header"]
+__all__ = [
+    "HEAD_ROWS",
+    "NAMING",
+    "PART_JOINER",
+    "Header",
+    "HeaderColumn",
+    "MergedRange",
+    "corner_word",
+    "find_header",
+    "is_naming",
+    "turned_head",
+    "words_understood",
+]
 
 MergedRange = tuple[int, int, int, int]
 """First row, first column, last row, last column, counted from 0 in the cells at hand."""
@@ -17,6 +29,10 @@ MAX_DEPTH = 3
 HEAD_ROWS = 24
 """Rows that are looked at: title rows, header rows and a few below."""
 PART_JOINER = "/"
+NAMING = ("student_uid", "exam_no", "student_no", "name")
+"""Fields that name a candidate."""
+_DIVIDERS = ("\\", "/", "、", "|", "＼", "／")
+_FEWEST_ITEMS = 3
 
 
 @dataclass(frozen=True)
@@ -33,12 +49,15 @@ class HeaderColumn:
         What it stands for, None when not recognised.
     full_mark
         Full mark named in the header.
+    settled
+        What it stands for by what stands around it (a subject beside it, the name of the sheet), None where that says nothing.
     """
 
     position: int
     written: str
     meaning: Meaning | None
     full_mark: float | None
+    settled: Meaning | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +86,11 @@ class Header:
     titles: tuple[str, ...]
     hits: int
     joined: int
+
+    @property
+    def width(self) -> int:
+        """Number of columns up to the last one that has a header."""
+        return max((column.position for column in self.columns), default=-1) + 1
 
 
 def _compose(parts: Sequence[str], words: Vocabulary) -> tuple[Meaning | None, bool]:
@@ -166,3 +190,36 @@ def find_header(
             if header.hits >= words.raw["normalise"]["min_hits_for_header"] and (best is None or rank > best):
                 best, found = rank, header
     return found
+
+
+def is_naming(meaning: Meaning | None) -> bool:
+    """Whether a header names a column that names candidates."""
+    return meaning is not None and meaning.kind == "field" and meaning.key in NAMING
+
+
+def corner_word(text: str) -> str:
+    """Return the part of a cell such as 成绩\\姓名 that names the row of pupils, else the text."""
+    for joiner in _DIVIDERS:
+        parts = text.split(joiner)
+        named = [part for part in parts if is_naming(vocabulary().recognise(part))]
+        if len(parts) > 1 and named:
+            return named[0]
+    return text
+
+
+def turned_head(cells: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return the first rows of a sheet with rows and columns exchanged, the words of a divided corner cell put right."""
+    width = max((len(row) for row in cells), default=0)
+    turned = [[row[place] if place < len(row) else "" for row in cells] for place in range(width)]
+    if turned:
+        turned[0] = [corner_word(text) for text in turned[0]]
+    return turned[:HEAD_ROWS]
+
+
+def words_understood(cells: Sequence[Sequence[str]], known: Sequence[str] = ()) -> int:
+    """Return how much of a table's first rows is understood, pupils in rows or in columns or as a list of items."""
+    from eduq.intake.item_headers import item_number
+
+    found = [header.hits for header in (find_header(cells, known=known), find_header(turned_head(cells), known=known)) if header]
+    items = max((sum(item_number(cell) is not None for cell in row) for row in cells), default=0)
+    return max([*found, items if items >= _FEWEST_ITEMS else 0])

@@ -7,18 +7,22 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from eduq.intake.cells import CELL_ERRORS, FORMULA_WITHOUT_VALUE
 from eduq.intake.checks import CheckList
 from eduq.intake.columns import ID_FIELDS
 from eduq.intake.exam_file import ExamFile
+from eduq.intake.ids import DAMAGED
 from eduq.intake.parts import Part
 from eduq.intake.rows import RejectList, is_blank
+from eduq.intake.school_names import find_variants
 from eduq.intake.synonyms import vocabulary
 
-__all__ = ["ONE_SCHOOL", "add_groups", "add_identity", "add_places", "choose_id_kind"]
+__all__ = ["NAME_ID", "ONE_SCHOOL", "add_groups", "add_identity", "add_places", "choose_id_kind"]
 
 ONE_SCHOOL = "school"
 """school_id of an exam of one school whose files name no school."""
-_DAMAGED = r"^\s*\d(?:\.\d+)?[eE]\+\d+\s*$"
+NAME_ID = r"^n-[0-9a-f]{16}$"
+"""A candidate_id made of school, class and name."""
 _SEX = {"male": ("男", "男生", "male", "m"), "female": ("女", "女生", "female", "f")}
 _TRACKS = {
     "physics": ("物理", "物理类", "物理方向", "物", "首选物理", "physics"),
@@ -52,15 +56,21 @@ def choose_id_kind(parts: Sequence[Part]) -> str | None:
 
 def add_identity(part: Part, kind: str, exam: ExamFile, checks: CheckList, rejects: RejectList) -> None:
     """Add candidate_id and person_id to a part; rows without the id, or with one a spreadsheet has spoilt, are rejected."""
-    text = part.frame.get_column(kind)
-    blank = is_blank(text)
-    damaged = text.str.contains(_DAMAGED).fill_null(False) if kind != "name" else pl.repeat(False, len(text), eager=True)
-    for bad, code in ((blank, "missing_id"), (damaged & ~blank, "id_damaged")):
+    text, school = part.frame.get_column(kind), part.frame.get_column("school_id")
+    no = pl.repeat(False, len(text), eager=True)
+    damaged = text.str.contains(DAMAGED).fill_null(False) if kind != "name" else no
+    keep = ~no
+    for bad, code in (
+        (is_blank(text), "missing_id"),
+        (text.is_in(CELL_ERRORS) | school.is_in(CELL_ERRORS), "cell_error"),
+        ((text == FORMULA_WITHOUT_VALUE) | (school == FORMULA_WITHOUT_VALUE), "formula_without_value"),
+        (damaged, "id_damaged"),
+    ):
+        bad = bad.fill_null(False) & keep
         if bad.any():
             rows = part.frame.get_column("row_no").filter(bad)
-            values = text.filter(bad).to_list() if code == "id_damaged" else None
-            rejects.add(part.file, part.sheet, rows, code, values=values)
-    keep = ~(blank | damaged)
+            rejects.add(part.file, part.sheet, rows, code, values=text.filter(bad).to_list() if code == "id_damaged" else None)
+            keep &= ~bad
     if not keep.all():
         part.frame = part.frame.filter(keep)
     candidates, persons = _candidate(part.frame, kind), _person(part, exam, checks)
@@ -94,7 +104,7 @@ def _person(part: Part, exam: ExamFile, checks: CheckList) -> pl.Series:
     if kind not in part.id_kinds or kind not in frame.columns:
         return pl.Series([None], dtype=pl.String).new_from_index(0, frame.height)
     text = _qualified(frame, kind) if kind == "student_no" else frame.get_column(kind)
-    bad = is_blank(frame.get_column(kind)) | frame.get_column(kind).str.contains(_DAMAGED).fill_null(False)
+    bad = is_blank(frame.get_column(kind)) | frame.get_column(kind).str.contains(DAMAGED).fill_null(False)
     if bad.any():
         checks.add("person_id_missing", "notice", file=part.file, sheet=part.sheet, column=kind, n=int(bad.sum()))
         text = text.set(bad, None)
@@ -122,7 +132,19 @@ def add_places(parts: Sequence[Part], one_school: bool, checks: CheckList) -> pl
         have = [old for old in _PLACES if old in frame.columns]
         seen.append(frame.select(pl.col(old).alias(_PLACES[old]) for old in have).unique(maintain_order=True))
         part.frame = frame.drop([old for old in ("school_code", *_PLACES) if old in frame.columns and old != "school_id"])
-    return _one_row_per_school(pl.concat(seen, how="diagonal"), checks)
+    schools = _one_row_per_school(pl.concat(seen, how="diagonal"), checks)
+    _note_variants(schools, parts, checks)
+    return schools
+
+
+def _note_variants(schools: pl.DataFrame, parts: Sequence[Part], checks: CheckList) -> None:
+    """List names that may be one school's, where schools are told apart by name; the name most rows have comes first."""
+    by_name = schools.filter(pl.col("school_id") == pl.col("name")).select("school_id")
+    ids = pl.concat([part.frame.get_column("school_id") for part in parts]).value_counts(name="n")
+    counts = by_name.join(ids, on="school_id").sort("n", "school_id", descending=[True, False])
+    n_rows = dict(counts.iter_rows())
+    for names in find_variants(counts.get_column("school_id").to_list()):
+        checks.add("school_variants", "warning", found=" = ".join(names), n=sum(n_rows[name] for name in names[1:]))
 
 
 def _with_school(frame: pl.DataFrame, codes: dict[str, str], one_school: bool) -> tuple[pl.DataFrame, int]:
@@ -190,7 +212,10 @@ def add_groups(part: Part, exam: ExamFile, checks: CheckList) -> None:
     """Give a part class_id, sex, year_group, track and combination in the words of the ScoreTable."""
     frame = part.frame
     classes = _column(frame, "admin_class")
-    classes = classes.set(is_blank(classes), None)
+    failed = classes.is_in([*CELL_ERRORS, FORMULA_WITHOUT_VALUE]).fill_null(False)
+    if failed.any():
+        checks.add("class_is_error", "warning", file=part.file, sheet=part.sheet, n=int(failed.sum()))
+    classes = classes.set(is_blank(classes) | failed, None)
     grades = {word: code for code, words in vocabulary().raw["grades"].items() if code != "notes" for word in words}
     grades |= {code: code for code in grades.values()}
     years = _translate(part, "grade", grades, "year_group_unknown", checks)

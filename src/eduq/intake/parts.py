@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +15,17 @@ from eduq.intake.cells import BLANK, SYMBOL, CellGrid, SymbolReader, read_cells,
 from eduq.intake.checks import CheckList
 from eduq.intake.columns import ID_FIELDS, TOTAL, ColumnPlan, PlannedColumn
 from eduq.intake.headers import Header
-from eduq.intake.readers import RawSheet
+from eduq.intake.readers import ItemBlock, RawSheet
 from eduq.intake.rows import RejectList, RowBins, bin_cells, bin_structure, is_blank
 from eduq.intake.synonyms import vocabulary
 from eduq.tables import status_column
 
-__all__ = ["PaperLimits", "Part", "UnknownSymbol", "read_part"]
+__all__ = ["OWN_IDS", "PaperLimits", "Part", "Places", "UnknownSymbol", "read_part"]
 
+Places = Literal["needed", "elsewhere", "one_school"]
+"""Whether rows need a school: yes; another file may have it; no, the exam is one school's."""
+OWN_IDS = ("student_uid", "exam_no")
+"""Ids that name a candidate without the school."""
 PaperLimits = dict[str, tuple[int | None, int | None]]
 """Paper code to full mark and score step in hundredths, None where not known."""
 
@@ -58,6 +63,10 @@ class Part:
         The papers' columns as written.
     spoilt
         Ids and places of rows rejected for a score that is none: another row of the same candidate contradicts them.
+    items
+        What its candidates got in single items.
+    speaks_of
+        Its text columns that are filled in some row; the others say nothing.
     """
 
     file: str
@@ -69,6 +78,8 @@ class Part:
     id_kinds: tuple[str, ...] = ()
     headers: dict[str, str] = field(default_factory=dict)
     spoilt: pl.DataFrame = field(default_factory=pl.DataFrame)
+    items: ItemBlock | None = None
+    speaks_of: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -89,7 +100,7 @@ def read_part(
     plan: ColumnPlan,
     limits: PaperLimits,
     reader: SymbolReader,
-    one_school: bool,
+    places: Places,
     checks: CheckList,
     rejects: RejectList,
 ) -> tuple[Part, list[UnknownSymbol]]:
@@ -103,24 +114,24 @@ def read_part(
         Full mark and score step of the papers.
     reader
         Says what each cell text means.
-    one_school
-        The exam is one school's: rows need no school.
+    places
+        Whether rows need a school.
     checks, rejects
         Get what was found.
     """
-    numbers = np.arange(body.height, dtype=np.int64) + header.first + header.depth + sheet.row_offset
+    numbers = sheet.row_numbers(header.first + header.depth, body.height)
     work = _Work(sheet, plan, RowBins(sheet.file, sheet.sheet, numbers, rejects), checks)
     ids = _id_columns(work, body)
     graded = [*plan.all("score"), *plan.all("scaled")]
     grid = read_cells(body, [column.source for column in graded], reader)
     texts = body.select(pl.col(column.source).str.strip_chars().alias(column.key) for column in _text_columns(plan, ids))
     lines = sheet.head[header.first : header.first + header.depth]
-    headings = {f"c{place}": {line[place] for line in lines if place < len(line)} for place in range(body.width)}
+    headings = {f"c{place}": {line[place] for line in lines if place < len(line)} for place in _places(body)}
     good = bin_structure(work.bins, body, texts, plan, ids, grid, headings)
     grid = grid.keep(good)
     texts = texts if good.all() else texts.filter(pl.Series(good))
     for rule in (_drop_not_counted, _drop_without_school):
-        good = rule(work, texts, one_school)
+        good = rule(work, texts, places)
         if not good.all():
             texts, grid = texts.filter(pl.Series(good)), grid.keep(good)
             work.bins.keep(good)
@@ -135,13 +146,25 @@ def read_part(
         sheet=sheet.sheet,
         frame=pl.DataFrame([*_score_frame(work, grid, papers), *texts.get_columns()]),
         papers=[column.key for column in papers],
-        rows=body.height,
+        rows=_count_rows(sheet, body),
         titles=header.titles,
         id_kinds=tuple(column.key for column in ids),
         headers={column.key: column.written for column in papers},
         spoilt=spoilt,
+        items=sheet.items,
+        speaks_of=frozenset(column.name for column in texts if not is_blank(column).all()),
     )
     return part, unknown
+
+
+def _count_rows(sheet: RawSheet, body: pl.DataFrame) -> int:
+    """Return how many rows of the file (columns of a turned sheet) stand below the header."""
+    own = body.height if sheet.sources is None else int(sheet.sources.get_column("rows").list.len().sum())
+    return own + sum(len(one.numbers) for one in sheet.refused)
+
+
+def _places(body: pl.DataFrame) -> list[int]:
+    return [int(name.removeprefix("c")) for name in body.columns]
 
 
 def _id_columns(work: _Work, body: pl.DataFrame) -> list[PlannedColumn]:
@@ -169,7 +192,7 @@ def _text_columns(plan: ColumnPlan, ids: Sequence[PlannedColumn]) -> list[Planne
     return [*used, *plan.all("subgroup"), *classes]
 
 
-def _drop_not_counted(work: _Work, texts: pl.DataFrame, one_school: bool) -> npt.NDArray[np.bool_]:
+def _drop_not_counted(work: _Work, texts: pl.DataFrame, places: Places) -> npt.NDArray[np.bool_]:
     good = np.ones(texts.height, dtype=bool)
     column = work.plan.find("field", "counted")
     if column is None:
@@ -188,9 +211,10 @@ def _drop_not_counted(work: _Work, texts: pl.DataFrame, one_school: bool) -> npt
     return ~excluded
 
 
-def _drop_without_school(work: _Work, texts: pl.DataFrame, one_school: bool) -> npt.NDArray[np.bool_]:
+def _drop_without_school(work: _Work, texts: pl.DataFrame, places: Places) -> npt.NDArray[np.bool_]:
     columns = [column for key in ("school_code", "school") if (column := work.plan.find("field", key)) is not None]
-    if one_school:
+    elsewhere = places == "elsewhere" and not columns and any(kind in texts.columns for kind in OWN_IDS)
+    if places == "one_school" or elsewhere:
         return np.ones(texts.height, dtype=bool)
     missing = np.ones(texts.height, dtype=bool)
     for column in columns:
@@ -249,7 +273,7 @@ def _unknown_symbols(work: _Work, grid: CellGrid, column: PlannedColumn, problem
     for place in np.flatnonzero(asked):
         rows = np.flatnonzero(codes == place)
         if len(rows):
-            where = Place(work.sheet.file, work.sheet.sheet, int(work.bins.numbers[rows[0]]), column.written)
+            where = work.sheet.cell_place(int(work.bins.numbers[rows[0]]), column.position, column.written)
             found.append(UnknownSymbol(grid.table.tokens[place].strip(), column.key, len(rows), where))
     return found
 

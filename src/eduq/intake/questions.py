@@ -3,18 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from eduq.errors import DataFileError
+from eduq.errors import DataFileError, Place
 from eduq.intake.columns import IGNORE, UnknownColumn
 from eduq.intake.parts import UnknownSymbol
 from eduq.intake.synonyms import vocabulary
 from eduq.locale import Lang, text
 from eduq.tables import STATUSES
 
-__all__ = ["ask_about_columns", "ask_about_symbols", "paper_name"]
+__all__ = ["Asked", "ask_about_columns", "ask_about_symbols", "paper_name"]
 
 _SHOWN = 20
 _LONGEST = 24
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One thing only a person can say; an error that asks carries all of its kind as ``params["asked"]``.
+
+    Attributes
+    ----------
+    section, key
+        Table and key of exam.toml that answer it.
+    place
+        Where it was met first.
+    n
+        How many cells or columns it concerns.
+    about
+        Codes of the papers it concerns.
+    near
+        A value that may be meant; never taken without being asked.
+    """
+
+    section: Literal["symbols", "columns"]
+    key: str
+    place: Place
+    n: int
+    about: tuple[str, ...] = ()
+    near: str | None = None
 
 
 def paper_name(code: str, lang: Lang) -> str:
@@ -53,7 +81,12 @@ def ask_about_symbols(symbols: Sequence[UnknownSymbol]) -> DataFileError:
 
     statuses = ", ".join(status for status in STATUSES if status != "present")
     toml = [f'{_quoted(symbol)} = "?"   # {statuses}' for symbol in order[:_SHOWN]]
-    return _with_lists("unknown_symbols", lines, ["[symbols]", *toml], len(order))
+    asked = []
+    for said in order:
+        met = grouped[said]
+        papers = tuple(dict.fromkeys(one.paper for one in met))
+        asked.append(Asked("symbols", said, met[0].place, sum(one.n for one in met), papers))
+    return _with_lists("unknown_symbols", lines, ["[symbols]", *toml], asked)
 
 
 def ask_about_columns(columns: Sequence[UnknownColumn]) -> DataFileError:
@@ -76,8 +109,13 @@ def ask_about_columns(columns: Sequence[UnknownColumn]) -> DataFileError:
     for written in order[:_SHOWN]:
         near = first[written].nearest
         toml.append(f'{_quoted(written)} = "{near[1] if near else "?"}"   # math, chinese, … / {IGNORE}')
-    return _with_lists("unknown_column", lines, ["[columns]", *toml], len(order))
+    asked = []
+    for written in order:
+        near = first[written].nearest
+        n = sum(column.written == written for column in columns)
+        asked.append(Asked("columns", written, first[written].place, n, (), near[1] if near else None))
+    return _with_lists("unknown_column", lines, ["[columns]", *toml], asked)
 
 
-def _with_lists(code: str, lines: Callable[[Lang], str], toml: Sequence[str], n: int) -> DataFileError:
-    return DataFileError(code, n=n, zh=lines("zh"), en=lines("en"), toml="\n".join(toml))
+def _with_lists(code: str, lines: Callable[[Lang], str], toml: Sequence[str], asked: Sequence[Asked]) -> DataFileError:
+    return DataFileError(code, n=len(asked), zh=lines("zh"), en=lines("en"), toml="\n".join(toml), asked=tuple(asked))

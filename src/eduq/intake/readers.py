@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from eduq.errors import DataFileError, Place
+from eduq.errors import Place
 from eduq.intake.checks import CheckList
-from eduq.intake.delimited import open_text, trim_tail
+from eduq.intake.delimited import open_text
 from eduq.intake.files import SourceFile
 from eduq.intake.headers import HEAD_ROWS, MergedRange
-from eduq.intake.synonyms import vocabulary
+from eduq.intake.layouts import Layout
+from eduq.intake.workbooks import WorkbookSheet, open_parquet, open_workbook
 
-__all__ = ["OpenedFile", "RawSheet", "open_file"]
+__all__ = ["ItemBlock", "OpenedFile", "RawSheet", "RefusedRows", "column_letter", "open_file"]
+
+
+SMALL_TEXT = 8 << 20
+"""A text file up to this size is searched for further headers below the first."""
 
 
 @dataclass
@@ -36,6 +41,21 @@ class RawSheet:
         Gives the merged ranges, or None where a format has none.
     row_offset
         What is added to a row counted from 0 to get the number a spreadsheet shows.
+    numbers
+        In a sheet made by a shape: the number a spreadsheet shows for each of its rows (of its columns when ``turned``).
+    turned
+        Its rows are the columns of the file's sheet.
+    loaded
+        Its body costs little to ask for twice.
+    sources
+        Where one row is made of several: ``row`` and ``rows``, all numbers it is made of; beside them per column ``c0``, … the
+        number of the row its cell stands in.
+    items
+        The item columns that stand beside its columns.
+    refused
+        Rows that a shape could not use.
+    layout
+        The layout it was recognised as.
     """
 
     file: str
@@ -44,11 +64,76 @@ class RawSheet:
     body: Callable[[int, int], pl.DataFrame]
     merged: Callable[[], list[MergedRange] | None] = field(default=lambda: None)
     row_offset: int = 1
+    numbers: npt.NDArray[np.int64] | None = None
+    turned: bool = False
+    loaded: bool = False
+    sources: pl.DataFrame | None = None
+    items: ItemBlock | None = None
+    refused: list[RefusedRows] = field(default_factory=list)
+    layout: Layout | None = None
 
     @property
     def place(self) -> Place:
         """The sheet as a place."""
         return Place(file=self.file, sheet=self.sheet)
+
+    def row_numbers(self, first: int, height: int) -> npt.NDArray[np.int64]:
+        """Return the numbers of rows as a spreadsheet shows them (of columns in a turned sheet)."""
+        if self.numbers is not None:
+            return self.numbers[first : first + height]
+        return np.arange(height, dtype=np.int64) + first + self.row_offset
+
+    def cell_place(self, number: int, position: int, written: str) -> Place:
+        """Return where a cell stands: its row and the header of its column; in a turned sheet its column and its row's header."""
+        if self.turned:
+            return Place(self.file, self.sheet, column=f"{column_letter(number)} / {written}")
+        if self.sources is not None and f"c{position}" in self.sources.columns:
+            exact = self.sources.filter(pl.col("row") == number).get_column(f"c{position}")
+            number = int(exact[0]) if len(exact) and exact[0] is not None else number
+        return Place(self.file, self.sheet, number, written)
+
+
+def column_letter(number: int) -> str:
+    """Return what a spreadsheet calls a column, counted from 1.
+
+    Examples
+    --------
+    >>> column_letter(28)
+    'AB'
+    """
+    letters = ""
+    while number:
+        number, rest = divmod(number - 1, 26)
+        letters = chr(65 + rest) + letters
+    return letters
+
+
+@dataclass(frozen=True)
+class RefusedRows:
+    """Rows of a sheet, by the numbers a spreadsheet shows, that a shape could not use, with the reason."""
+
+    numbers: npt.NDArray[np.int64]
+    code: str
+    column: str | None = None
+
+
+@dataclass(frozen=True)
+class ItemBlock:
+    """Item columns of a sheet.
+
+    Attributes
+    ----------
+    paper
+        The paper they belong to.
+    labels
+        Column of ``frame`` to item number, in the order of the sheet.
+    frame
+        ``row`` (number of the row) and per item ``s<n>`` (score in hundredths) or ``a<n>`` (answer as text).
+    """
+
+    paper: str
+    labels: dict[str, str]
+    frame: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -74,27 +159,15 @@ def open_file(source: SourceFile, checks: CheckList, known: tuple[str, ...] = ()
     Raises
     ------
     DataFileError
-        ``workbook_unreadable``, ``parquet_unreadable``, and those of `eduq.intake.delimited.open_text`.
+        Those of `eduq.intake.workbooks` and `eduq.intake.delimited.open_text`.
     """
     if source.kind == "text":
         table = open_text(source, known)
-        return OpenedFile([RawSheet(source.name, None, table.head, table.body)], table.encoding)
+        sheet = RawSheet(source.name, None, table.head, table.body, loaded=len(source.data) <= SMALL_TEXT)
+        return OpenedFile([sheet], table.encoding)
     if source.kind == "parquet":
         return OpenedFile([_open_parquet(source)], None)
     return OpenedFile(_open_workbook(source, checks), None)
-
-
-@contextmanager
-def _damage_is_ours(code: str, source: SourceFile, *kinds: type[Exception]) -> Iterator[None]:
-    """Turn what a reader raises on a damaged file into our error; a panic of its native code included."""
-    try:
-        yield
-    except kinds:
-        raise DataFileError(code, source.place) from None
-    except BaseException as error:
-        if type(error).__name__ == "PanicException":
-            raise DataFileError(code, source.place) from None
-        raise
 
 
 def _text(value: str | None) -> str:
@@ -102,45 +175,17 @@ def _text(value: str | None) -> str:
 
 
 def _open_workbook(source: SourceFile, checks: CheckList) -> list[RawSheet]:
-    import fastexcel
-
-    skipped = vocabulary().words("summary_rows", "sheet_names_skip")
-    sheets = []
-    with _damage_is_ours("workbook_unreadable", source, fastexcel.FastExcelError):
-        reader = fastexcel.read_excel(source.data)
-        for name in reader.sheet_names:
-            if name.strip() in skipped:
-                checks.add("sheet_skipped", "info", file=source.name, sheet=name, found=name)
-                continue
-            loaded = reader.load_sheet(name, header_row=None, skip_rows=0, dtypes="string")
-            if loaded.visible != "visible":
-                checks.add("sheet_hidden", "notice", file=source.name, sheet=name, found=name)
-                continue
-            frame = loaded.to_polars()
-            sheets.append(_workbook_sheet(source, name, frame))
-    return sheets
+    return [_workbook_sheet(source.name, sheet) for sheet in open_workbook(source, checks)]
 
 
-def _workbook_sheet(source: SourceFile, name: str, frame: pl.DataFrame) -> RawSheet:
-    frame = trim_tail(frame.rename({old: f"c{place}" for place, old in enumerate(frame.columns)}))
+def _workbook_sheet(file: str, sheet: WorkbookSheet) -> RawSheet:
+    frame = sheet.frame
     head = [[_text(value) for value in row] for row in frame.head(HEAD_ROWS).iter_rows()]
-
-    def merged() -> list[MergedRange] | None:
-        import python_calamine
-
-        with _damage_is_ours("workbook_unreadable", source, python_calamine.CalamineError):
-            book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(source.data))
-            sheet = book.get_sheet_by_name(name)
-        left = sheet.start[1] if sheet.start else 0
-        ranges = sheet.merged_cell_ranges or []
-        return [(top, first - left, bottom, last - left) for (top, first), (bottom, last) in ranges]
-
-    return RawSheet(source.name, name, head, lambda start, width: frame.slice(start), merged)
+    return RawSheet(file, sheet.name, head, lambda start, width: frame.slice(start), sheet.merged, loaded=True)
 
 
 def _open_parquet(source: SourceFile) -> RawSheet:
-    with _damage_is_ours("parquet_unreadable", source, pl.exceptions.PolarsError, OSError):
-        frame = pl.read_parquet(io.BytesIO(source.data)).select(pl.all().cast(pl.String))
+    frame = open_parquet(source)
     names = frame.columns
     body = frame.rename({old: f"c{place}" for place, old in enumerate(names)})
     return RawSheet(source.name, None, [list(names)], lambda start, width: body.slice(start - 1), row_offset=0)

@@ -9,19 +9,34 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from eduq.intake.cells import ABOVE_MAX, LEFT, NEGATIVE, NOT_NUMBER, OFF_HUNDREDTH, REJECT_CODES, SYMBOL, CellGrid
+from eduq.errors import DataFileError, Place
+from eduq.intake.cells import FRACTION, LEFT, REJECT_CODES, SYMBOL, CellGrid
 from eduq.intake.columns import ColumnPlan, PlannedColumn
+from eduq.intake.readers import column_letter
 from eduq.intake.synonyms import vocabulary
 from eduq.tables import REJECTED
 
 __all__ = ["RejectList", "RowBins", "bin_cells", "bin_structure", "is_blank"]
 
 
+_FRACTION_SHARE = 0.5
+
+
 @dataclass
 class RejectList:
-    """Rows that are not used, in the order found."""
+    """Rows that are not used, in the order found.
+
+    Attributes
+    ----------
+    frames
+        What was added.
+    sources, turned
+        Sheets whose rows are made of several (``row``, ``rows``), and those whose rows are columns of the file.
+    """
 
     frames: list[pl.DataFrame] = field(default_factory=list)
+    sources: dict[tuple[str, str | None], pl.DataFrame] = field(default_factory=dict)
+    turned: set[tuple[str, str | None]] = field(default_factory=set)
 
     def add(
         self,
@@ -48,7 +63,20 @@ class RejectList:
         """Return the rows as `eduq.tables.REJECTED`, by file, sheet and row."""
         if not self.frames:
             return pl.DataFrame(schema=REJECTED)
-        return pl.concat(self.frames).sort("file", "sheet", "row", "code", nulls_last=False)
+        frames = [self._placed(frame) for frame in self.frames]
+        return pl.concat(frames).sort("file", "sheet", "row", "code", nulls_last=False)
+
+    def _placed(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Name all rows a row is made of; in a turned sheet its column in place of a row."""
+        key = (str(frame.item(0, "file")), frame.item(0, "sheet"))
+        if key in self.turned:
+            letters = [column_letter(number) for number in frame.get_column("row")]
+            return frame.with_columns(pl.Series("column", letters, dtype=pl.String), pl.lit(None, pl.Int64).alias("row"))
+        if key not in self.sources:
+            return frame
+        several = frame.join(self.sources[key].select("row", "rows"), on="row", how="left", maintain_order="left")
+        rows = several.with_columns(pl.coalesce("rows", pl.concat_list("row")).alias("row")).explode("row")
+        return rows.select(list(REJECTED))
 
 
 @dataclass
@@ -108,6 +136,11 @@ def bin_structure(
     -------
     numpy.ndarray
         Which rows go on.
+
+    Raises
+    ------
+    DataFileError
+        ``header_changes``.
     """
     no_id = np.ones(body.height, dtype=bool)
     words = vocabulary().words("summary_rows", "first_cell_or_name")
@@ -121,6 +154,8 @@ def bin_structure(
     if not len(suspects):
         return good
     codes = _judge(body[suspects], plan, ids, no_scores[suspects], headings)
+    repeated = suspects[[code == "repeated_header" for code in codes]]
+    _refuse_other_headers(bins, body[repeated], repeated, plan, headings)
     for code in dict.fromkeys(code for code in codes if code):
         bad = np.zeros(body.height, dtype=bool)
         bad[suspects[[one == code for one in codes]]] = True
@@ -128,6 +163,23 @@ def bin_structure(
         good &= ~bad
     bins.keep(good)
     return good
+
+
+def _refuse_other_headers(
+    bins: RowBins, rows: pl.DataFrame, places: npt.NDArray[np.int64], plan: ColumnPlan, headings: Mapping[str, set[str]]
+) -> None:
+    """A header that comes again with other words over a column begins another table: reading on would mix up papers."""
+    words = vocabulary()
+    for column in plan.columns if rows.height else ():
+        here = words.recognise(column.written.rpartition("/")[2]) or words.recognise(column.written)
+        for place, cell in zip(places, rows.get_column(column.source), strict=True):
+            text = (cell or "").strip()
+            if not text or text in headings[column.source]:
+                continue
+            there = words.recognise(text)
+            if there is not None and there != here:
+                at = Place(bins.file, bins.sheet, row=int(bins.numbers[place]), column=column.written)
+                raise DataFileError("header_changes", at, found=text)
 
 
 def _judge(
@@ -164,7 +216,7 @@ def _judge(
     return codes
 
 
-_NAMING = ("school", "admin_class", "township")
+_NAMING = ("school", "admin_class", "township", "track")
 
 
 def _is_note(cells: Sequence[str], first: str, id_cells: Sequence[str]) -> bool:
@@ -192,10 +244,17 @@ def bin_cells(
     -------
     tuple of numpy.ndarray
         Which rows go on; which belong to pupils who have left.
+
+    Raises
+    ------
+    DataFileError
+        ``fraction_column``.
     """
     good = np.ones(grid.height, dtype=bool)
     left = np.zeros(grid.height, dtype=bool)
-    for found in ((LEFT,), (NOT_NUMBER, NEGATIVE, OFF_HUNDREDTH, ABOVE_MAX)):
+    for column in columns:
+        _refuse_fractions(bins, grid, column, problems[column.source])
+    for found in ((LEFT,), tuple(problem for problem in REJECT_CODES if problem != LEFT)):
         for column in columns:
             codes = grid.codes[column.source]
             cells = problems[column.source][codes]
@@ -207,3 +266,11 @@ def bin_cells(
                     left |= bad & (problem == LEFT)
     bins.keep(good)
     return good, left
+
+
+def _refuse_fractions(bins: RowBins, grid: CellGrid, column: PlannedColumn, problems: npt.NDArray[np.uint8]) -> None:
+    """Cells such as 10/12 throughout a column are a way of writing scores that a layout must state, not rows to reject."""
+    cells = problems[grid.codes[column.source]]
+    n = int((cells == FRACTION).sum())
+    if n and n > _FRACTION_SHARE * int((~grid.blank(column.source)).sum()):
+        raise DataFileError("fraction_column", Place(bins.file, bins.sheet, column=column.written), n=n)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from eduq.intake.exam_file import ExamFile, PaperFacts
+from eduq.tables import AGGREGATES, ITEM_SPEC, ITEMS
 
 __all__ = ["ScoreTable"]
 
@@ -29,6 +30,12 @@ class ScoreTable:
         `eduq.tables.CHECKS`.
     inputs
         `eduq.tables.INPUTS`: one line per file; rows = used + rejected.
+    items
+        `eduq.tables.ITEMS`: what candidates got in single items, where files say so.
+    item_spec
+        `eduq.tables.ITEM_SPEC`: what is known of the items.
+    aggregates
+        `eduq.tables.AGGREGATES`: figures of schools from school summaries; never mixed with candidates.
     """
 
     frame: pl.DataFrame
@@ -37,6 +44,9 @@ class ScoreTable:
     rejected: pl.DataFrame
     checks: pl.DataFrame
     inputs: pl.DataFrame
+    items: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=ITEMS))
+    item_spec: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=ITEM_SPEC))
+    aggregates: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=AGGREGATES))
 
     @property
     def papers(self) -> tuple[PaperFacts, ...]:

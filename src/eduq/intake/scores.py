@@ -14,19 +14,25 @@ from eduq.intake.cells import SymbolReader
 from eduq.intake.checks import CheckList
 from eduq.intake.columns import UnknownColumn, assign_columns, check_column_settings, plan_columns
 from eduq.intake.exam_file import ExamFile
-from eduq.intake.files import EXAM_FILE_NAME, FoundFiles, find_files, read_source
-from eduq.intake.headers import Header, find_header
-from eduq.intake.parts import PaperLimits, Part, UnknownSymbol, read_part
+from eduq.intake.files import EXAM_FILE_NAME, DataFile, FoundFiles, find_files, read_source
+from eduq.intake.headers import Header
+from eduq.intake.item_tables import add_full_marks, build_spec
+from eduq.intake.layouts import Layout, choose_layout
+from eduq.intake.parts import PaperLimits, Part, Places, UnknownSymbol, read_part
 from eduq.intake.questions import ask_about_columns, ask_about_symbols
 from eduq.intake.readers import RawSheet, open_file
+from eduq.intake.recognition import Shelf
 from eduq.intake.rows import RejectList
 from eduq.intake.score_table import ScoreTable
-from eduq.settings import validate_toml
+from eduq.intake.synonyms import Meaning
+from eduq.intake.unfold import Findings, unfold_file
+from eduq.settings import parse_toml, validate_toml
 
-__all__ = ["read_scores"]
+__all__ = ["read_scores", "stated_exam"]
 
 Progress = Callable[[str, int, int], None]
 _GROUP_FIELDS = 3
+_SCHOOL = (Meaning("field", "school"), Meaning("field", "school_code"))
 _MAY_BE_SKIPPED = ("no_header", "no_paper", "no_id_column", "group_table")
 """What lets a sheet be left out, with a warning, when another sheet of the workbook is a score table."""
 
@@ -56,6 +62,9 @@ class _Reading:
 
     exam: ExamFile
     checks: CheckList = field(default_factory=CheckList)
+    shelf: Shelf = field(default_factory=Shelf)
+    findings: Findings = field(default_factory=Findings)
+    places: Places = "needed"
     rejects: RejectList = field(default_factory=RejectList)
     parts: list[Part] = field(default_factory=list)
     unknown_columns: list[UnknownColumn] = field(default_factory=list)
@@ -63,10 +72,12 @@ class _Reading:
 
 
 def read_scores(
-    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | FoundFiles,
     exam: str | os.PathLike[str] | ExamFile | None = None,
     *,
+    layout: str | os.PathLike[str] | Layout | None = None,
     progress: Progress | None = None,
+    checks: CheckList | None = None,
 ) -> ScoreTable:
     """Read the score files of one exam.
 
@@ -76,8 +87,12 @@ def read_scores(
         A file, a folder (its data files), or several.
     exam
         exam.toml or its content; when left out, the exam.toml in the folder or beside the file, if there is one.
+    layout
+        Id of a shipped layout, or a layout file; when left out, layouts are recognised by what the sheets look like.
     progress
         Called with the name of the stage (open, read, join), what is done and how much there is.
+    checks
+        Gets what is recognised while reading, so that it is there even when the reading stops.
 
     Returns
     -------
@@ -99,59 +114,60 @@ def read_scores(
     >>> table.frame.select("school_id", "math", "math_status")      # doctest: +SKIP
     """
     tell = progress or _tell_nobody
-    found = find_files(paths)
-    reading = _Reading(_read_exam(exam, found))
+    found = paths if isinstance(paths, FoundFiles) else find_files(paths)
+    shelf = Shelf(None if layout is None else choose_layout(layout))
+    reading = _Reading(stated_exam(exam, found), CheckList() if checks is None else checks, shelf)
     check_column_settings(reading.exam)
-    for name in found.ignored:
-        reading.checks.add("file_ignored", "notice", file=name, found=name)
+    found.note(reading.checks)
     files = []
-    for done, path in enumerate(found.data):
+    for done, data_file in enumerate(found.data):
         tell("open", done, len(found.data))
-        files.append(_open(path, reading))
+        files.append(_open(data_file, reading))
+    _refuse_unfit_layout(reading)
+    reading.places = "elsewhere" if _schools_somewhere(files, reading.exam) else "needed"
     full_marks = _full_marks(files, reading.exam)
-    _refuse_unused_settings(files, reading.exam)
-    reader = SymbolReader(dict(reading.exam.symbols))
+    findings = reading.findings
+    spec = build_spec(findings.spec, reading.checks)
+    add_full_marks(full_marks, findings.full_marks, spec, {str(line["paper"]): place for line, place in findings.spec})
+    _refuse_unused_settings(files, reading.exam, findings)
     for done, file in enumerate(files):
         tell("read", done, len(files))
-        _read_file(file, _limits(reading.exam, full_marks), reader, reading)
+        _read_file(file, _limits(reading.exam, full_marks), reading)
     if reading.unknown_columns:
         raise ask_about_columns(reading.unknown_columns)
     if reading.unknown_symbols:
         raise ask_about_symbols(reading.unknown_symbols)
     tell("join", 0, 1)
     facts = [file.facts() for file in files]
-    return assemble(reading.parts, reading.exam, facts, found, full_marks, reading.checks, reading.rejects)
+    return assemble(reading.parts, reading.exam, facts, found, full_marks, findings, spec, reading.checks, reading.rejects)
 
 
 def _tell_nobody(stage: str, done: int, total: int) -> None:
     return None
 
 
-def _read_exam(exam: str | os.PathLike[str] | ExamFile | None, found: FoundFiles) -> ExamFile:
+def stated_exam(exam: str | os.PathLike[str] | ExamFile | None, found: FoundFiles) -> ExamFile:
+    """Return what a person states about the exam: as given, else as found beside the files, else nothing."""
     if isinstance(exam, ExamFile):
         return exam
-    path = Path(exam) if exam is not None else found.exam
-    return ExamFile(schema=1) if path is None else validate_toml(path, ExamFile)
+    if exam is not None:
+        return validate_toml(Path(exam), ExamFile)
+    return ExamFile(schema=1) if found.exam is None else parse_toml(found.exam.read_bytes(), found.exam.name, ExamFile)
 
 
-def _open(path: Path, reading: _Reading) -> _OpenFile:
-    """Open a file and find the headers of its sheets; its bytes are let go where the sheets do not need them."""
-    source = read_source(path)
-    known = tuple(reading.exam.columns)
+def _open(file: DataFile, reading: _Reading) -> _OpenFile:
+    """Open a file as tables of candidates; its bytes are let go where the sheets do not need them."""
+    source = read_source(file)
+    known = (*reading.exam.columns, *reading.shelf.headers)
     opened = open_file(source, reading.checks, known)
-    sheets = []
-    for sheet in opened.sheets:
-        header = find_header(sheet.head, known=known)
-        if header is None or header.depth > 1:
-            merged = sheet.merged()
-            header = find_header(sheet.head, merged, known) if merged else header
-        sheet.merged = _no_merged
-        sheets.append((sheet, header))
-    return _OpenFile(source.name, source.stem, source.sha256, len(source.data), opened.encoding, sheets)
-
-
-def _no_merged() -> None:
-    return None
+    blank = [sheet for sheet in opened.sheets if not any(any(row) for row in sheet.head) and not sheet.body(0, 0).height]
+    for sheet in blank:
+        reading.checks.add("sheet_blank", "info", file=sheet.file, sheet=sheet.sheet, found=sheet.sheet)
+    sheets = [sheet for sheet in opened.sheets if sheet not in blank]
+    if not sheets:
+        raise DataFileError("file_empty", Place(file=source.name))
+    tables = unfold_file(sheets, source.stem, reading.exam, reading.shelf, reading.checks, reading.findings)
+    return _OpenFile(source.name, source.stem, source.sha256, len(source.data), opened.encoding, tables)
 
 
 def _full_marks(files: list[_OpenFile], exam: ExamFile) -> dict[str, float]:
@@ -165,7 +181,7 @@ def _full_marks(files: list[_OpenFile], exam: ExamFile) -> dict[str, float]:
     marks: dict[str, float] = {paper.code: paper.max_score for paper in exam.papers if paper.max_score is not None}
     for file in files:
         for sheet, header in file.sheets:
-            for item in assign_columns(header, exam) if header is not None else ():
+            for item in assign_columns(header, exam, sheet.layout) if header is not None else ():
                 mark = item.column.full_mark
                 if mark is None or item.meaning is None or item.meaning.kind != "score":
                     continue
@@ -178,15 +194,36 @@ def _full_marks(files: list[_OpenFile], exam: ExamFile) -> dict[str, float]:
     return marks
 
 
+def _refuse_unfit_layout(reading: _Reading) -> None:
+    named = reading.shelf.named
+    if named is not None and named.id not in reading.findings.recognised:
+        raise DataFileError("layout_does_not_fit", layout=named.id)
+
+
+def _schools_somewhere(files: list[_OpenFile], exam: ExamFile) -> bool:
+    """Whether there are several tables and one of them names schools: the others may leave it out."""
+    tables = [(sheet, header) for file in files for sheet, header in file.sheets if header is not None]
+    return len(tables) > 1 and any(
+        item.meaning in _SCHOOL for sheet, header in tables for item in assign_columns(header, exam, sheet.layout)
+    )
+
+
+def _symbol_reader(sheet: RawSheet, exam: ExamFile) -> SymbolReader:
+    """Return what reads the cells of a sheet: exam.toml first, then what its layout says of symbols."""
+    layout = sheet.layout
+    own: dict[str, str] = {} if layout is None else dict(layout.symbols)
+    return SymbolReader({**own, **exam.symbols}, fractions=layout is not None and layout.items.cells == "score/full")
+
+
 def _limits(exam: ExamFile, full_marks: dict[str, float]) -> PaperLimits:
     steps = {paper.code: paper.step_hundredths for paper in exam.papers}
     codes = {*steps, *full_marks}
     return {code: (round(full_marks[code] * 100) if code in full_marks else None, steps.get(code)) for code in codes}
 
 
-def _refuse_unused_settings(files: list[_OpenFile], exam: ExamFile) -> None:
+def _refuse_unused_settings(files: list[_OpenFile], exam: ExamFile, findings: Findings) -> None:
     headers = [header for file in files for _, header in file.sheets if header is not None]
-    met = {item.setting for header in headers for item in assign_columns(header, exam)}
+    met = {item.setting for header in headers for item in assign_columns(header, exam)} | findings.settings
     for key in exam.columns:
         if key not in met and headers:
             written = sorted({column.written for header in headers for column in header.columns if column.written})
@@ -194,27 +231,30 @@ def _refuse_unused_settings(files: list[_OpenFile], exam: ExamFile) -> None:
             raise SettingsError("columns_key_unused", Place(file=EXAM_FILE_NAME, column=key), near=close[0] if close else "-")
 
 
-def _read_file(file: _OpenFile, limits: PaperLimits, reader: SymbolReader, reading: _Reading) -> None:
-    """Read the sheets of a file one after the other, letting each go when it is read."""
+def _read_file(file: _OpenFile, limits: PaperLimits, reading: _Reading) -> None:
+    """Read the tables of a file one after the other, letting each go when it is read."""
+    for place, sheet, one in ((one[0], one[1], one[2]) for one in reading.findings.refused if one[0] == file.name):
+        reading.rejects.add(place, sheet, one.numbers, one.code, one.column)
+    others = reading.findings.rows.get(file.name)
+    file.rows += others or 0
     while file.sheets:
-        sheet, header = file.sheets.pop(0)
-        if not any(any(row) for row in sheet.head) and not sheet.body(0, 0).height:
-            reading.checks.add("sheet_blank", "info", file=sheet.file, sheet=sheet.sheet, found=sheet.sheet)
-            continue
+        table, header = file.sheets.pop(0)
+        before = len(reading.rejects.frames)
         try:
-            file.rows += _read_sheet(sheet, header, limits, reader, reading)
+            file.rows += _read_sheet(table, header, limits, reading)
             file.read += 1
         except DataFileError as error:
             if error.code not in _MAY_BE_SKIPPED:
                 raise
-            file.left_out.append((sheet, error))
-    if not file.read:
+            del reading.rejects.frames[before:]
+            file.left_out.append((table, error))
+    if not file.read and others is None:
         raise file.left_out[0][1] if file.left_out else DataFileError("file_empty", Place(file=file.name))
-    for sheet, reason in file.left_out:
-        reading.checks.add("sheet_not_read", "warning", file=sheet.file, sheet=sheet.sheet, found=reason.code)
+    for table, reason in file.left_out:
+        reading.checks.add("sheet_not_read", "warning", file=table.file, sheet=table.sheet, found=reason.code)
 
 
-def _read_sheet(sheet: RawSheet, header: Header | None, limits: PaperLimits, reader: SymbolReader, reading: _Reading) -> int:
+def _read_sheet(sheet: RawSheet, header: Header | None, limits: PaperLimits, reading: _Reading) -> int:
     """Read one sheet and return its number of rows."""
     if header is None:
         raise DataFileError("no_header", sheet.place)
@@ -225,8 +265,18 @@ def _read_sheet(sheet: RawSheet, header: Header | None, limits: PaperLimits, rea
         return body.height
     if not plan.all("score"):
         raise DataFileError("group_table" if plan.group_fields >= _GROUP_FIELDS else "no_paper", sheet.place)
-    one_school = reading.exam.exam.scope == "school"
-    part, unknown = read_part(sheet, header, body, plan, limits, reader, one_school, reading.checks, reading.rejects)
+    places: Places = "one_school" if reading.exam.exam.scope == "school" else reading.places
+    for one in sheet.refused:
+        reading.rejects.add(sheet.file, sheet.sheet, one.numbers, one.code, one.column)
+    if sheet.sources is not None:
+        reading.rejects.sources[sheet.file, sheet.sheet] = sheet.sources
+    if sheet.turned:
+        reading.rejects.turned.add((sheet.file, sheet.sheet))
+    first = header.first + sheet.row_offset
+    reading.checks.read(sheet.file, sheet.sheet, first, first + header.depth - 1, body.height)
+    part, unknown = read_part(
+        sheet, header, body, plan, limits, _symbol_reader(sheet, reading.exam), places, reading.checks, reading.rejects
+    )
     reading.unknown_symbols += unknown
     reading.parts.append(part)
     return part.rows

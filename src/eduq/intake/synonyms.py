@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from eduq.resources import read_toml
 
-__all__ = ["Meaning", "Vocabulary", "normalise_header", "vocabulary"]
+__all__ = ["Meaning", "Vocabulary", "normalise_header", "to_half_width", "vocabulary"]
 
 MeaningKind = Literal["field", "score", "scaled", "class", "metric", "bare_score", "group", "spec"]
 
@@ -44,7 +44,8 @@ class Meaning:
     paper: str | None = None
 
 
-def _to_half_width(text: str) -> str:
+def to_half_width(text: str) -> str:
+    """Return a text with full-width letters, digits and signs made half-width."""
     folded = []
     for char in text:
         code = ord(char)
@@ -63,7 +64,7 @@ def normalise_header(text: str) -> tuple[str, float | None]:
     >>> normalise_header("！级名")
     ('级名', None)
     """
-    plain = _to_half_width(_INVISIBLE.sub("", text)).strip(_EDGES).lower()
+    plain = to_half_width(_INVISIBLE.sub("", text)).strip(_EDGES).lower()
     plain = unicodedata.normalize("NFC", plain)
     full_mark = None
     if found := _FULL_MARK.match(plain):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from eduq.summaries.cells import CellTable, gather_cells
 from eduq.summaries.counts import COMPOSITE_SCALE, ScoreCounts, count_scores, sum_scores
+from eduq.summaries.derived import ZEROED
 from eduq.summaries.sweeps import AREA_UNIT, Summary, UnitSummary, summarise
 
 __all__ = [
     "AREA_UNIT",
     "COMPOSITE_SCALE",
+    "ZEROED",
     "CellTable",
     "ScoreCounts",
     "Summary",

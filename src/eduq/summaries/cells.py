@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from eduq.groups import DERIVED
 from eduq.settings import AbsencePolicy
 from eduq.summaries.counts import SCORE_BITS, ScoreCounts
 from eduq.summaries.derived import ZEROED
@@ -187,7 +188,7 @@ def gather_cells(counts: ScoreCounts, mapping: pl.DataFrame, *, policy: AbsenceP
         unit_index (Int64), paper, unit, comparison_group: one line per counted unit, paper and unit it belongs to; a
         counted unit may belong to several or to none.
     policy
-        Under ``zero`` absent and voided candidates count with a score of 0.
+        Under ``zero`` absent and voided candidates count with a score of 0 (in derived papers they already do).
     """
     mapping = mapping.filter(pl.col("paper").is_in(list(counts.scores)))
     rows, placed = _place_rows(mapping, list(counts.scores))
@@ -202,7 +203,7 @@ def gather_cells(counts: ScoreCounts, mapping: pl.DataFrame, *, policy: AbsenceP
             keys.append(key)
             numbers.append(number)
     if policy == "zero":
-        zeroed = tallied.filter(pl.col("status").is_in(ZEROED))
+        zeroed = tallied.filter(pl.col("status").is_in(ZEROED) & ~pl.col("paper").is_in(DERIVED))
         keys.append(zeroed["row"].to_numpy() << SCORE_BITS)
         numbers.append(zeroed["count"].to_numpy())
     key, count = _combine(np.concatenate(keys or [np.empty(0, np.int64)]), np.concatenate(numbers or [np.empty(0, np.int64)]))
@@ -226,7 +227,7 @@ def _move(packed: Ints, count: Ints, unit_index: Ints, row: Ints) -> tuple[Ints,
     """Return the cells of the units named, with the unit in their key replaced by its row."""
     units = int(packed[-1] >> SCORE_BITS) + 1 if len(packed) else 0
     shift = row - unit_index
-    if len(row) and len(row) == units and bool(np.all(shift == shift[0])):
+    if units and np.array_equal(unit_index, np.arange(units)) and bool(np.all(shift == shift[0])):
         return packed + (shift[0] << SCORE_BITS), count
     shifts = np.full(max(units, int(unit_index.max(initial=-1)) + 1), _NOWHERE, dtype=np.int64)
     shifts[unit_index] = shift

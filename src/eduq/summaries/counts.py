@@ -70,7 +70,8 @@ def count_scores(
     papers
         Paper codes.
     statuses
-        For derived papers, whose status column holds integers: what each integer means.
+        For derived papers, whose status column holds integers: what each integer means. Such a paper can have a score
+        without the status ``present``: under the policy ``zero`` an absence counts as 0.
     """
     lazy = nw.from_native(frame).lazy()
     lazy = lazy.filter(~nw.col(unit).is_null())
@@ -81,10 +82,14 @@ def count_scores(
     for paper in papers:
         dense = _count_dense(frame[unit], frame[paper]) if isinstance(frame, pl.DataFrame) else None
         scores[paper] = _count_grouped(lazy, unit, paper) if dense is None else dense
-        present = scores[paper].group_by((pl.col("packed") // (1 << SCORE_BITS)).alias("unit_index")).agg(pl.col("count").sum())
-        tallies.append(present.select("unit_index", pl.lit(paper).alias("paper"), pl.lit("present").alias("status"), "count"))
-        without = gaps.filter(nw.col(paper).is_null())
-        tallies.append(count_statuses(without, unit=unit, paper=paper, meaning=(statuses or {}).get(paper)))
+        meaning = (statuses or {}).get(paper)
+        if meaning is None:
+            present = (
+                scores[paper].group_by((pl.col("packed") // (1 << SCORE_BITS)).alias("unit_index")).agg(pl.col("count").sum())
+            )
+            tallies.append(present.select("unit_index", pl.lit(paper).alias("paper"), pl.lit("present").alias("status"), "count"))
+        source = gaps.filter(nw.col(paper).is_null()) if meaning is None else lazy
+        tallies.append(count_statuses(source, unit=unit, paper=paper, meaning=meaning))
     return ScoreCounts(scores=scores, statuses=pl.concat(tallies).sort("paper", "unit_index", "status"))
 
 

@@ -33,6 +33,7 @@ ZEROED = ("absent", "voided")
 DERIVED_STATUSES = {1: "present", 2: "not_scanned", 3: "deferred", 4: "voided", 5: "absent", 6: "exempt"}
 """Integer statuses of derived papers, rising from least to most telling; 0: expected in no paper."""
 _PRESENT = 1
+_COMPLETE = "__complete"
 
 
 @dataclass(frozen=True)
@@ -61,29 +62,40 @@ def _effective(paper: PaperFacts, policy: AbsencePolicy) -> nw.Expr:
     return nw.when(_is(paper, ZEROED)).then(nw.lit(0)).otherwise(score) if policy == "zero" else score
 
 
-def _most_telling(papers: Sequence[PaperFacts], policy: AbsencePolicy, *, exempt_leaves: bool) -> nw.Expr:
-    """The integer status over all papers of a candidate."""
+def _most_telling(papers: Sequence[PaperFacts], *, exempt_leaves: bool) -> nw.Expr:
+    """The integer status over all papers of a candidate, whatever the absence policy."""
     codes = {name: code for code, name in DERIVED_STATUSES.items() if name != "present" and (exempt_leaves or name != "exempt")}
     per_paper = []
     for paper in papers:
         expression: Any = nw.when(~nw.col(paper.code).is_null()).then(nw.lit(_PRESENT))
         for name, code in codes.items():
-            counts_as = _PRESENT if policy == "zero" and name in ZEROED else code
-            expression = nw.when(_is(paper, [name])).then(nw.lit(counts_as)).otherwise(expression)
+            expression = nw.when(_is(paper, [name])).then(nw.lit(code)).otherwise(expression)
         per_paper.append(expression.fill_null(0).cast(nw.Int8))
     return nw.max_horizontal(*per_paper)
+
+
+def _counts(papers: Sequence[PaperFacts], policy: AbsencePolicy, *, exempt_leaves: bool) -> nw.Expr:
+    """Whether a candidate has what a derived paper needs: a score that counts in every expected paper."""
+    lacking = ("deferred", "not_scanned") if policy == "zero" else ("deferred", "not_scanned", *ZEROED)
+    lacking = (*lacking, "exempt") if exempt_leaves else lacking
+    return ~nw.any_horizontal(*[_is(paper, lacking) for paper in papers], ignore_nulls=True)
 
 
 def add_total(frame: Any, papers: Sequence[PaperFacts], policy: AbsencePolicy, name: str) -> Any:
     """Add the sum of a candidate's papers and its status.
 
-    Present only when every expected paper has a score; a candidate exempt from a paper has no total, since it would be
-    out of fewer papers than the others'.
+    There is one only when every expected paper has a score that counts; a candidate exempt from a paper has no total,
+    since it would be out of fewer papers than the others'.
     """
     status = status_column(name)
     total = nw.sum_horizontal(*[_effective(paper, policy) for paper in papers])
-    lazy = nw.from_native(frame).with_columns(_most_telling(papers, policy, exempt_leaves=True).alias(status), total.alias(name))
-    return lazy.with_columns(nw.when(nw.col(status) == _PRESENT).then(nw.col(name)).alias(name)).to_native()
+    lazy = nw.from_native(frame).with_columns(
+        _most_telling(papers, exempt_leaves=True).alias(status),
+        _counts(papers, policy, exempt_leaves=True).alias(_COMPLETE),
+        total.alias(name),
+    )
+    shown = nw.when(nw.col(_COMPLETE) & (nw.col(status) > 0)).then(nw.col(name))
+    return lazy.with_columns(shown.alias(name)).drop(_COMPLETE).to_native()
 
 
 def add_every_paper(frame: Any, papers: Sequence[PaperFacts], cuts: Mapping[str, int], policy: AbsencePolicy, name: str) -> Any:
@@ -105,10 +117,13 @@ def add_every_paper(frame: Any, papers: Sequence[PaperFacts], cuts: Mapping[str,
     status = status_column(name)
     failed = nw.any_horizontal(*[_effective(paper, policy) < cuts[paper.code] for paper in papers], ignore_nulls=True)
     lazy = nw.from_native(frame).with_columns(
-        _most_telling(papers, policy, exempt_leaves=False).alias(status), failed.alias(name)
+        _most_telling(papers, exempt_leaves=False).alias(status),
+        _counts(papers, policy, exempt_leaves=False).alias(_COMPLETE),
+        failed.alias(name),
     )
     value = nw.when(nw.col(name)).then(nw.lit(0)).otherwise(nw.lit(100))
-    return lazy.with_columns(nw.when(nw.col(status) == _PRESENT).then(value).alias(name)).to_native()
+    shown = nw.when(nw.col(_COMPLETE) & (nw.col(status) > 0)).then(value)
+    return lazy.with_columns(shown.alias(name)).drop(_COMPLETE).to_native()
 
 
 def add_raw_composite(
@@ -156,7 +171,7 @@ def add_raw_composite(
         scale = scales.get((stratum, paper.code))
         return paper.weight if scale is not None and scale.sd > 0 else 0.0
 
-    gained, counted, expected, complete = [], [], [], []
+    gained, counted, sat, expected, complete = [], [], [], [], []
     for paper in (paper for paper in papers if paper.weight > 0):
         score = _effective(paper, policy)
         weight = by_stratum(lambda stratum, paper=paper: weight_of(paper, stratum))
@@ -170,27 +185,32 @@ def add_raw_composite(
         )
         gained.append((score - mean) * factor)
         counted.append(nw.when(~score.is_null()).then(weight).otherwise(nw.lit(0.0)))
+        sat.append(nw.when(~nw.col(paper.code).is_null()).then(weight).otherwise(nw.lit(0.0)))
         expected.append(nw.when(_is_expected(paper)).then(weight).otherwise(nw.lit(0.0)))
         if paper.code in core:
             complete.append(~_is_expected(paper) | ~score.is_null())
     lazy = nw.from_native(frame).with_columns(
         nw.sum_horizontal(*gained).alias("__gained"),
         nw.sum_horizontal(*counted).alias("__counted"),
+        nw.sum_horizontal(*sat).alias("__sat"),
         nw.sum_horizontal(*expected).alias("__expected"),
     )
-    enough = (nw.col("__counted") > 0) & (nw.col("__counted") >= min_weight * nw.col("__expected") - 1e-9)
-    if complete:
-        enough = enough & nw.all_horizontal(*complete, ignore_nulls=True)
+    core_there = nw.all_horizontal(*complete, ignore_nulls=True) if complete else nw.lit(True)
+
+    def reaches(weight: str) -> nw.Expr:
+        return core_there & (nw.col(weight) > 0) & (nw.col(weight) >= min_weight * nw.col("__expected") - 1e-9)
+
+    enough = reaches("__counted")
     raw = (nw.col("__gained") / nw.col("__counted") * RAW_COMPOSITE_SCALE).round().cast(nw.Int64)
     absent = next(code for code, status in DERIVED_STATUSES.items() if status == "absent")
     status = (
         nw.when(nw.col("__expected") > 0)
-        .then(nw.when(enough).then(nw.lit(_PRESENT)).otherwise(nw.lit(absent)))
+        .then(nw.when(reaches("__sat")).then(nw.lit(_PRESENT)).otherwise(nw.lit(absent)))
         .otherwise(nw.lit(0))
     )
     return (
         lazy.with_columns(nw.when(enough).then(raw).alias(name), status.alias(status_column(name)))
-        .drop("__gained", "__counted", "__expected")
+        .drop("__gained", "__counted", "__sat", "__expected")
         .to_native()
     )
 

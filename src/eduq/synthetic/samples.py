@@ -106,7 +106,7 @@ class Sample:
     truth: pl.DataFrame
     seed: int
 
-    def write(self, folder: str | Path) -> tuple[Path, ...]:
+    def write(self, folder: str | Path, *, layout: str | None = None) -> tuple[Path, ...]:
         """Write the registers, a folder per exam with its files and exam.toml, and truth.toml.
 
         The three newest exams are three files of different make each, older ones a parquet file.
@@ -116,12 +116,22 @@ class Sample:
         ----------
         folder
             Made where it is missing; files of the same name are replaced.
+        layout
+            Write every exam in this layout instead; see `eduq.synthetic.write_exam`.
 
         Returns
         -------
         The paths written.
         """
-        return tuple(_replace(Path(folder) / name, content) for name, content in self._files())
+        if layout is None:
+            return tuple(_replace(Path(folder) / name, content) for name, content in self._files())
+        from eduq.synthetic.writers import write_exam
+
+        registers = {f"registers/{name}.csv": register.write_csv().encode() for name, register in self.registers.items()}
+        written = [_replace(Path(folder) / name, content) for name, content in registers.items()]
+        for exam in self.exams:
+            written += write_exam(exam, Path(folder) / exam.exam_id, layout=layout)
+        return tuple(written)
 
     def _files(self) -> Iterator[tuple[str, bytes]]:
         for name, register in self.registers.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from typing import Any
 
@@ -10,6 +11,7 @@ import polars as pl
 
 from eduq.disclosure import Publishable
 from eduq.estimates.measures import load_measures
+from eduq.groups import DERIVED
 from eduq.intake.exam_file import ExamFile
 from eduq.settings import RunSettings
 from eduq.tables import CHECKS, COMPARABILITY, INPUTS, EstimateTable
@@ -222,6 +224,22 @@ def _measures() -> dict[str, dict[str, Any]]:
     return {name: measure.model_dump() for name, measure in load_measures().items()}
 
 
+def _group(name: str, paper: str, schools: int, expected: int, present: int) -> dict[str, Any]:
+    """Return a line of the comparability table."""
+    return dict.fromkeys(COMPARABILITY) | {
+        "comparison_group": name,
+        "exam_id": EXAM,
+        "paper": paper,
+        "subject": paper,
+        "year_group": "G9",
+        "marking": "central",
+        "n_schools": schools,
+        "n_expected": expected,
+        "n_present": present,
+        "comparable": True,
+    }
+
+
 def make_publishable(
     schools: int = 24, papers: int = 7, *, stated: bool = True, seed: int = 20260115, **settings: Any
 ) -> Publishable:
@@ -230,14 +248,13 @@ def make_publishable(
     deviating = "S024" if exam.deviations and schools >= 24 else None
     cells = _cells(schools, papers, seed)
     area = cells.filter(pl.col("unit_type") == "area")
-    comparable = [
-        (f"{EXAM}/{code}", EXAM, code, code, "G9", None, None, "central", None, schools, expected, present, True, None)
-        for _, _, code, expected, present, *_ in area.rows()
-    ]
+    comparable = [_group(f"{EXAM}/{code}", code, schools, expected, present) for _, _, code, expected, present, *_ in area.rows()]
     if deviating:
-        comparable.append(
-            (f"{EXAM}/math/1", EXAM, "math", "math", "G9", None, "1", "school", None, 1, 60, 58, False, "marking_not_shared")
-        )
+        own = {"deviation": "1", "comparable": False, "reason": "marking_not_shared"}
+        comparable += [
+            _group(f"{EXAM}/{code}/1", code, 1, 60, 58) | own | ({"marking": "school"} if code == "math" else {})
+            for code in ("math", *DERIVED)
+        ]
     shown = area.filter(pl.col("paper").is_in(list(FULL_MARKS)))
     statuses = shown.select(
         comparison_group=pl.format("{}/{}", pl.lit(EXAM), "paper"),
@@ -253,7 +270,7 @@ def make_publishable(
             **({"issuer": "示例县教育局", "recipients": ("各乡镇中心学校", "局直属各学校"), "document_no": ""} | settings)
         ),
         estimates=_estimates(cells, deviating=deviating),
-        comparability=pl.DataFrame(comparable, schema=COMPARABILITY, orient="row"),
+        comparability=pl.DataFrame(comparable, schema=COMPARABILITY),
         units=_units(schools),
         distribution=_distribution(cells, papers),
         statuses=statuses,
@@ -281,4 +298,41 @@ def make_publishable(
             "settings": "fedcba9876543210",
             "measures": "0f1e2d3c4b5a6978",
         },
+    )
+
+
+def with_tracks(publishable: Publishable, *, shares: tuple[float, ...] = (0.6, 0.4)) -> Publishable:
+    """Return the county with every paper in two tracks, and totals of the physics track in as many combinations as shares.
+
+    Numbers are those of the county again; of combinations beyond the first they only differ in size.
+    """
+    tracks = ("physics", "history")
+    ending = {track: f".{track}" for track in tracks}
+    combined = [f".physics.k{place}" for place in range(1, len(shares) + 1)]
+    codes = [paper.code for paper in publishable.exam.papers]
+    derived = pl.col("paper").is_in(DERIVED)
+
+    def spread(frame: pl.DataFrame) -> pl.DataFrame:
+        plain = frame.filter(~pl.col("comparison_group").str.ends_with("/1"))
+        parts = [plain.filter(~derived).with_columns(pl.col("comparison_group") + ending[track]) for track in tracks]
+        parts.append(plain.filter(derived).with_columns(pl.col("comparison_group") + ending["history"]))
+        counts = [name for name in ("n_expected", "n_present", "n", "count") if name in frame.columns]
+        for share, name in zip(shares, combined, strict=True):
+            sized = [(pl.col(count) * share).round().cast(pl.Int64).alias(count) for count in counts]
+            parts.append(plain.filter(derived).with_columns(pl.col("comparison_group") + name, *sized))
+        return pl.concat(parts)
+
+    comparability = spread(publishable.comparability).with_columns(
+        pl.col("comparison_group").str.extract(r"\.(physics|history)").alias("track"),
+        pl.when(derived).then(pl.lit("+".join(codes))).alias("papers"),
+    )
+    smaller = pl.col("comparison_group").str.extract(r"\.k(\d+)$").cast(pl.Int64)
+    lacking = [pl.when(smaller == place).then(pl.lit("+".join(codes[: 1 - place]))) for place in range(2, len(shares) + 1)]
+    comparability = comparability.with_columns(pl.coalesce(*lacking, "papers").alias("papers"))
+    return dataclasses.replace(
+        publishable,
+        comparability=comparability.select(COMPARABILITY.keys()),
+        estimates=spread(publishable.estimates),
+        distribution=spread(publishable.distribution),
+        statuses=spread(publishable.statuses),
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from eduq.bulletins.view import reason_cell, reason_words
+from eduq.bulletins.reading import BARRED, reason_cell, reason_words
 from eduq.resources import read_toml
 
 SECTIONS = ("reasons", "methods", "measures_text", "bulletin")
@@ -52,3 +52,22 @@ def test_figures_in_chinese_sentences_stand_apart() -> None:
 def test_every_reason_for_not_comparing_has_words_and_a_cell(code: str) -> None:
     assert isinstance(reason_words(code), dict)
     assert reason_cell(code)["key"].endswith(code)
+
+
+def test_only_the_five_sames_make_a_number_incomparable() -> None:
+    wording = read_toml("locale", "zh_CN.toml")
+    cells = wording["bulletin"]["cell"]["reason"]
+    assert {code for code, said in cells.items() if said == "不可比"} == BARRED
+    assert set(wording["reasons"]) == set(cells)
+
+
+def test_what_the_body_says_of_checks_holds_no_settings_or_commands() -> None:
+    for file in ("zh_CN.toml", "en.toml"):
+        said = " ".join(read_toml("locale", file)["bulletin"]["check"].values())
+        assert not re.search(r"\[\[|exam\.toml|--|\.csv", said)
+
+
+def test_interval_sentences_do_not_promise_cohorts() -> None:
+    zh = _wording("zh_CN.toml")
+    assert "届与届之间" in zh["methods.census"]
+    assert "届与届之间" in zh["bulletin.results.chance"]

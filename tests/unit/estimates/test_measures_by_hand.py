@@ -137,8 +137,9 @@ def test_all_pass_needs_every_expected_paper() -> None:
         {"school_id": "A", "math": 30, "chinese": "not_chosen"},
     ]
     found = pick(eq.describe(build_scores(rows, full={"chinese": 120, "math": 100})).frame, "all_pass_rate", paper="all_subjects")
-    assert (found["n"], found["n_expected"]) == (4, 5)
-    assert found["estimate"] == pytest.approx(2 / 4)
+    # the last candidate takes one paper only and belongs to no combination
+    assert (found["n"], found["n_expected"]) == (3, 4)
+    assert found["estimate"] == pytest.approx(2 / 3)
 
 
 def test_total_is_of_candidates_with_every_paper_and_leaves_out_the_exempt() -> None:
@@ -204,8 +205,15 @@ class TestAbsencePolicies:
         marks = {"chinese": 100, "math": 100}
         plain = pick(eq.describe(build_scores(rows, full=marks)).frame, "composite_z", paper="composite")
         absence = {"absence": {"policy": "penalty", "penalty_bound": 0.04, "penalty_per_point": 0.01}}
-        fined = pick(eq.describe(build_scores(rows, full=marks, exam=absence)).frame, "composite_z", paper="composite")
-        assert fined["estimate"] == pytest.approx(plain["estimate"] - 0.01 * 100 * (0.1 - 0.04))
+        frame = eq.describe(build_scores(rows, full=marks, exam=absence)).frame
+        measured = pick(frame, "composite_z", paper="composite")
+        fined = pick(frame, "composite_penalised", paper="composite")
+        assert measured["estimate"] == pytest.approx(plain["estimate"])  # what was measured stays as it is
+        for field in ("estimate", "ci_lower", "ci_upper"):
+            assert fined[field] == pytest.approx(plain[field] - 0.01 * 100 * (0.1 - 0.04))
+        assert pick(frame, "composite_penalised", paper="composite", unit="B")["estimate"] == pytest.approx(
+            pick(frame, "composite_z", paper="composite", unit="B")["estimate"]
+        )
 
 
 def test_without_a_full_mark_rates_are_null_with_the_reason() -> None:
@@ -228,8 +236,42 @@ def test_equal_scores_leave_no_gap_to_measure() -> None:
     assert pick(found, "sd")["estimate"] == 0.0
 
 
-def test_a_total_over_different_full_marks_is_no_number() -> None:
-    rows = [{"school_id": "A", "math": 60, "chinese": 70}, {"school_id": "A", "math": 80, "chinese": "not_chosen"}]
-    found = eq.describe(build_scores(rows, full={"chinese": 120, "math": 100})).frame
-    assert pick(found, "mean_score", paper="total")["reason"] == "full_marks_differ"
-    assert pick(found, "participation_rate", paper="total")["estimate"] == 1.0
+def test_derived_papers_stay_inside_one_combination() -> None:
+    papers = {"chinese": 120, "physics": 100, "history": 100}
+    rows = [{"school_id": "AB"[i % 2], "chinese": 60 + i, "physics": 50 + i, "history": "not_chosen"} for i in range(10)]
+    rows += [{"school_id": "AB"[i % 2], "chinese": 90 - i, "physics": "not_chosen", "history": 30 + i} for i in range(6)]
+    scores = build_scores(rows, full=papers)
+    groups = eq.check_comparability(scores).frame
+    totals = groups.filter(pl.col("paper") == "total")
+    assert totals.select("comparison_group", "papers", "max_score", "n_schools", "n_expected").rows() == [
+        ("test-exam.total.k1", "chinese+physics", 220.0, 2, 10),
+        ("test-exam.total.k2", "chinese+history", 220.0, 2, 6),
+    ]
+    assert groups.filter(pl.col("paper") == "chinese").select("n_schools", "n_expected").rows() == [(2, 16)]
+    area = eq.describe(scores, by="area").frame.filter((pl.col("paper") == "total") & (pl.col("measure") == "score_rate"))
+    physics = np.mean([60 + i + 50 + i for i in range(10)]) / 220
+    assert area.filter(pl.col("comparison_group") == "test-exam.total.k1")["estimate"].item() == pytest.approx(physics)
+
+
+def test_the_total_of_a_track_is_measured_by_its_own_full_mark() -> None:
+    rows = [
+        {"school_id": "A", "track": "physics", "chinese": 90, "physics": 60},
+        {"school_id": "A", "track": "history", "chinese": 90, "history": 60},
+    ]
+    found = eq.describe(build_scores(rows, full={"chinese": 150, "physics": 100, "history": 100}), by="area").frame
+    rates = found.filter((pl.col("paper") == "total") & (pl.col("measure") == "score_rate"))["estimate"].to_list()
+    assert rates == pytest.approx([150 / 250, 150 / 250])
+
+
+def test_zeroed_absentees_are_in_the_base_and_not_among_the_present() -> None:
+    rows = [{"school_id": "A", "math": 60, "chinese": 72}, {"school_id": "A", "math": "absent", "chinese": "absent"}]
+    rows += [{"school_id": "B", "math": 50, "chinese": 50}, {"school_id": "B", "math": "deferred", "chinese": 50}]
+    exam = {"absence": {"policy": "zero"}}
+    frame = eq.describe(build_scores(rows, full={"chinese": 120, "math": 100}, exam=exam)).frame
+    for paper, measure, mean in (("total", "mean_score", 66.0), ("composite", "composite_z", None), ("math", "mean_score", 30.0)):
+        line = pick(frame, measure, paper=paper)
+        assert (line["n_expected"], line["n_present"], line["n"]) == (2, 1, 2)
+        assert mean is None or line["estimate"] == pytest.approx(mean)
+    assert pick(frame, "all_pass_rate", paper="all_subjects")["estimate"] == pytest.approx(0.5)
+    assert pick(frame, "participation_rate", paper="total")["estimate"] == pytest.approx(0.5)
+    assert pick(frame, "mean_score", unit="B", paper="total")["n"] == 1

@@ -8,7 +8,23 @@ from tests.unit.intake.tables import codes, exam_file, read_rows, write_csv
 
 from eduq.errors import DataFileError
 from eduq.intake import read_scores
-from eduq.intake.cells import ABOVE_MAX, BLANK, FINE, LEFT, NEGATIVE, NOT_NUMBER, OFF_HUNDREDTH, SYMBOL, SymbolReader, read_cells
+from eduq.intake.cells import (
+    ABOVE_MAX,
+    BLANK,
+    CELL_ERROR,
+    DATE,
+    FINE,
+    FRACTION,
+    LEFT,
+    NEGATIVE,
+    NO_VALUE,
+    NOT_NUMBER,
+    OFF_HUNDREDTH,
+    REMARK,
+    SYMBOL,
+    SymbolReader,
+    read_cells,
+)
 from eduq.tables import STATUSES
 
 
@@ -56,6 +72,7 @@ def test_every_hundredth_is_exact() -> None:
         ("未选", "not_chosen"),
         ("作弊；取消成绩", "voided"),
         ("未扫描", "not_scanned"),
+        ("未扫，不计排名", "not_scanned"),
     ],
 )
 def test_known_words_are_statuses(text: str, status: str) -> None:
@@ -74,17 +91,25 @@ def test_known_words_are_statuses(text: str, status: str) -> None:
         ("-1", SYMBOL),
         ("nan", SYMBOL),
         ("inf", SYMBOL),
-        ("#N/A", SYMBOL),
+        ("#N/A", CELL_ERROR),
+        ("#ref!", CELL_ERROR),
+        ("#FORMULA?", NO_VALUE),
+        ("TRUE", SYMBOL),
         ("缺勤", SYMBOL),
         ("不缺考", SYMBOL),
         ("转学", LEFT),
         ("1e3", NOT_NUMBER),
         ("85.", NOT_NUMBER),
-        ("10/12", NOT_NUMBER),
-        ("36，剔除", NOT_NUMBER),
+        ("10/12", FRACTION),
+        ("36，剔除", REMARK),
+        ("36（剔除）", REMARK),
         ("85分", NOT_NUMBER),
         ("1,000", NOT_NUMBER),
-        ("2026-08-10 00:00:00", NOT_NUMBER),
+        ("2026-08-10 00:00:00", DATE),
+        ("2026/8/10", DATE),
+        ("8月10日", DATE),
+        ("10-Aug", DATE),
+        ("8:10", DATE),
         ("1234567", NOT_NUMBER),
         ("-2", NEGATIVE),
         ("-0.5", NEGATIVE),
@@ -192,3 +217,42 @@ def test_a_status_goes_with_no_score_and_a_score_with_present(tmp_path: Path) ->
     frame = read_rows(tmp_path, rows).frame
     assert (frame.get_column("chinese").is_not_null() == (frame.get_column("chinese_status") == "present")).all()
     assert frame.get_column("chinese").to_list()[:2] == [0, 1250]
+
+
+def test_each_kind_of_spoilt_score_is_rejected_with_its_own_code(tmp_path: Path) -> None:
+    cells = ("36，剔除", "8月10日", "10/12", "#REF!", "50", "50", "60", "61")
+    rows = [("考号", "学校", "数学"), *((str(place), "一中", cell) for place, cell in enumerate(cells))]
+    table = read_rows(tmp_path, rows)
+    assert codes(table) == [(2, "score_with_remark"), (3, "score_is_a_date"), (4, "score_is_a_fraction"), (5, "cell_error")]
+    assert table.frame.get_column("math").to_list() == [5000, 5000, 6000, 6100]
+
+
+def test_a_column_of_fractions_is_asked_about_and_shows_no_score(tmp_path: Path) -> None:
+    path = write_csv(
+        tmp_path / "x.csv", [("考号", "学校", "数学"), ("1", "一中", "11/12"), ("2", "一中", "10/12"), ("3", "一中", "7")]
+    )
+    with pytest.raises(DataFileError) as caught:
+        read_scores(path, exam_file())
+    assert (caught.value.code, caught.value.place.column, caught.value.params["n"]) == ("fraction_column", "数学", 2)
+    assert "11" not in str(caught.value)
+
+
+def test_fractions_are_scores_where_a_layout_says_so_and_the_full_mark_is_the_papers() -> None:
+    body = pl.DataFrame({"a": ["10/12", "7.5/12", "10/11", "13/12", "3"]})
+    grid = read_cells(body, ["a"], SymbolReader({}, fractions=True))
+    cells = grid.codes["a"]
+    assert grid.table.values[cells].tolist() == [1000, 750, 1000, -1, 300]
+    assert grid.table.problems_under(1200, None)[cells].tolist() == [FINE, FINE, FRACTION, ABOVE_MAX, FINE]
+    assert grid.table.problems_under(None, None)[cells].tolist() == [FINE, FINE, FINE, ABOVE_MAX, FINE]
+
+
+def test_ranks_such_as_1_of_29_in_a_column_of_ranks_are_ignored(tmp_path: Path) -> None:
+    rows = [("考号", "学校", "数学", "校次"), ("1", "一中", "50", "1/29"), ("2", "一中", "51", "2/29")]
+    assert read_rows(tmp_path, rows).frame.get_column("math").to_list() == [5000, 5100]
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\u3000", "\xa0", "\u200b", "\u3000\xa0 "])
+def test_every_kind_of_blank_is_blank(tmp_path: Path, blank: str) -> None:
+    rows = [("考号", "学校", "数学"), ("1", "一中", blank), ("2", "一中", "51")]
+    table = read_rows(tmp_path, rows, symbols={"": "absent"})
+    assert table.frame.get_column("math_status").to_list() == ["absent", "present"]

@@ -174,7 +174,7 @@ def test_a_second_version_is_a_paper_of_its_own(tmp_path: Path) -> None:
     ("keys", "code"),
     [
         ({"columns": {"数学": "mathh"}}, "columns_value_unknown"),
-        ({"columns": {"数学": "?"}}, "columns_value_unknown"),
+        ({"columns": {"数学": "math", "数 学": "ignore"}}, "columns_key_twice"),
         ({"columns": {"物里": "physics"}}, "columns_key_unused"),
         ({"papers": [{"code": "track"}]}, "paper_code_taken"),
         ({"papers": [{"code": "math_status"}]}, "paper_code_taken"),

@@ -43,7 +43,7 @@ def test_names_serve_as_id_hashed_and_with_a_warning(tmp_path: Path) -> None:
     rows += [("王某", "一中", "1", "71")]
     table = read_rows(tmp_path, rows)
     assert table.frame.height == 2
-    assert codes(table) == [(4, "duplicate_conflict"), (5, "duplicate_conflict")]
+    assert codes(table) == [(4, "twins_by_name"), (5, "twins_by_name")]
     assert all("某" not in value for value in table.frame.get_column("candidate_id"))
     assert found(table, "identity_by_name")[0]["level"] == "warning"
 

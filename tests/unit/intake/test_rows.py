@@ -97,17 +97,6 @@ def test_duplicates_are_found_across_files(tmp_path: Path) -> None:
     ]
 
 
-def test_sheets_of_the_same_candidates_with_other_papers_are_refused(tmp_path: Path) -> None:
-    pupils = [(f"{n}", "一中", 50) for n in range(10)]
-    path = write_xlsx(
-        tmp_path / "s.xlsx", {"语文": [("考号", "学校", "语文"), *pupils], "数学": [("考号", "学校", "数学"), *pupils]}
-    )
-    with pytest.raises(DataFileError) as caught:
-        read_scores(path)
-    assert caught.value.code == "files_overlap"
-    assert caught.value.params["n"] == 10
-
-
 def test_rows_that_are_not_counted(tmp_path: Path) -> None:
     rows = [(*HEAD, "参与统计"), (*pupil("01"), "是"), (*pupil("02"), "否"), (*pupil("03"), "")]
     table = read_rows(tmp_path, rows)
@@ -217,3 +206,13 @@ def test_content_far_below_blank_rows_is_not_passed_over(tmp_path: Path) -> None
     path = write_xlsx(tmp_path / "s.xlsx", {"成绩": [*[()] * 40, HEAD, pupil("01")], "其他": [HEAD, pupil("02")]})
     table = read_scores(path)
     assert [line["sheet"] for line in found(table, "sheet_not_read")] == ["成绩"]
+
+
+def test_a_header_that_comes_again_in_another_order_stops_the_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a file too large to be searched for further tables, the rows below it would be read under the wrong papers."""
+    monkeypatch.setattr("eduq.intake.readers.SMALL_TEXT", 0)
+    head, other = ("考号", "学校", "语文", "数学"), ("考号", "学校", "数学", "语文")
+    path = write_csv(tmp_path / "x.csv", [head, ("1", "一中", "50", "60"), other, ("2", "一中", "61", "51")])
+    with pytest.raises(DataFileError) as caught:
+        read_scores(path, exam_file())
+    assert (caught.value.code, caught.value.place.row, caught.value.place.column) == ("header_changes", 3, "语文")
