@@ -10,6 +10,7 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import polars as pl
@@ -58,6 +59,9 @@ class Comparability:
     def summary(self) -> str:
         """Return one line: groups and how many of them may be compared."""
         return f"{self.frame.height} comparison groups, {self.frame['comparable'].sum()} comparable"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(self.summary())}</p>{self.frame._repr_html_()}"
 
 
 def _deviating_schools(scores: ScoreTable) -> dict[str, str]:
