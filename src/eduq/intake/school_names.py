@@ -70,19 +70,30 @@ def find_variants(names: Iterable[str]) -> list[tuple[str, ...]]:
     [('城关一中', '城关第一中学', '县城关一中')]
     """
     order = list(dict.fromkeys(names))
+    place = {name: number for number, name in enumerate(order)}
     forms = {name: _plain(name) for name in order}
-    by_end: dict[str, list[str]] = {}
+    having: dict[str, list[str]] = {}  # form → the names that come to it
+    ending: dict[str, list[str]] = {}  # last characters of a form → the names longer than them
     for name in order:
-        for end in {forms[name][0][-_SHORTEST:], forms[name][1][-_SHORTEST:]}:
-            by_end.setdefault(end, []).append(name)
+        for form in dict.fromkeys(forms[name]):
+            having.setdefault(form, []).append(name)
+        for tail in _tails(forms[name][0]):
+            ending.setdefault(tail, []).append(name)
     groups: list[list[str]] = []
     taken: set[str] = set()
     for name in order:
         if name in taken:
             continue
-        near = {other: None for end in (forms[name][0], forms[name][1]) for other in by_end[end[-_SHORTEST:]]}
-        group = [name, *(other for other in near if other != name and other not in taken and _alike(forms[name], forms[other]))]
+        near = {other for form in forms[name] for other in (*having[form], *ending.get(form, ()))}
+        near.update(other for tail in _tails(forms[name][0]) for other in having.get(tail, ()))
+        fresh = sorted(near - taken - {name}, key=place.__getitem__)
+        group = [name, *(other for other in fresh if _alike(forms[name], forms[other]))]
         if len(group) > 1:
             groups.append(group)
             taken.update(group)
     return [tuple(group) for group in groups]
+
+
+def _tails(form: str) -> list[str]:
+    """Return the endings of a form that are shorter than itself and long enough to name a school."""
+    return [form[start:] for start in range(1, len(form) - _SHORTEST + 1)]
