@@ -152,7 +152,7 @@ def _without_candidates(
 def _refuse_total_only(parts: Sequence[Part]) -> None:
     """A file with nothing but totals beside files of papers must hold the same candidates."""
     only = [part for part in parts if part.papers == [TOTAL]]
-    others = [part for part in parts if part.papers and part not in only]
+    others = [part for part in parts if part.papers and all(part is not one for one in only)]
     if only and others and not any(set(only[0].id_kinds) & set(part.id_kinds) for part in others):
         raise DataFileError("total_only_file", Place(only[0].file, only[0].sheet))
 
