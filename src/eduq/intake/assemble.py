@@ -16,7 +16,7 @@ from eduq.intake.duplicates import qualify_repeated
 from eduq.intake.exam_file import EXAM_ID_PATTERN, ExamFile, PaperFacts
 from eduq.intake.files import FoundFiles
 from eduq.intake.identity import add_groups, add_identity, add_places, choose_id_kind
-from eduq.intake.ids import examine_ids
+from eduq.intake.ids import examine_ids, refuse_lost_zeros
 from eduq.intake.item_tables import build_items, keep_candidates, mark_items
 from eduq.intake.joins import Joined, compare_totals, join_candidates, told_by
 from eduq.intake.parts import OWN_IDS, Part
@@ -86,6 +86,7 @@ def assemble(
     titles = [title for part in parts for title in part.titles]
     schools = add_places(parts, one_school, checks)
     _identify(parts, exam, checks, rejects)
+    refuse_lost_zeros(parts)
     for part in parts:
         add_groups(part, exam, checks)
         _add_track(part, checks)

@@ -6,17 +6,22 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from eduq.errors import DataFileError, Place
 from eduq.intake.checks import CheckList
 from eduq.intake.columns import ID_FIELDS
 from eduq.intake.parts import Part
 
-__all__ = ["DAMAGED", "examine_ids"]
+__all__ = ["DAMAGED", "examine_ids", "refuse_lost_zeros"]
 
 DAMAGED = r"(?:^|:)\s*\d(?:\.\d+)?[eE]\+\d+\s*$"
 """An id in scientific notation: digits are lost."""
 _PLAIN = r"^[0-9A-Za-z_-]*$"
 _LONG, _CUT = r"^\d{17,}$", r"^\d{15}0{2,}$"
 _FEWEST = 3
+
+
+_FEW_IDS = 5
+_HARDLY, _NEARLY = 0.2, 0.8
 
 
 def examine_ids(parts: Sequence[Part], checks: CheckList) -> None:
@@ -39,6 +44,7 @@ def tidied(text: pl.Series) -> pl.Series:
     """Return ids without what does not belong to them."""
     return (
         text.str.normalize("NFKC")
+        .str.replace(r'^="(.*)"$', "$1")
         .str.replace_all(r"[\s\p{Cf}]", "")
         .str.strip_chars_start("'`\u2018\u2019")
         .str.replace(r"^(\d+)\.0+$", "$1")
@@ -81,3 +87,25 @@ def _zeros(part: Part, kind: str, checks: CheckList) -> None:
     whole, short = text.filter(lengths == longest), text.filter(lengths < longest)
     if len(whole) >= _FEWEST and whole.str.starts_with("0").all() and not short.str.starts_with("0").any():
         checks.add("ids_lost_zeros", "warning", file=part.file, sheet=part.sheet, column=kind, found=kind, n=len(short))
+
+
+def refuse_lost_zeros(parts: Sequence[Part]) -> None:
+    """Stop where two sheets of different papers share hardly an id, but nearly all of them without their leading zeros.
+
+    Raises
+    ------
+    DataFileError
+        ``ids_lost_zeros``.
+    """
+    ids = [part.frame.get_column("candidate_id").drop_nulls().unique() for part in parts]
+    bare = [series.str.strip_chars_start("0").unique() for series in ids]
+    for one in range(len(parts)):
+        for other in range(one):
+            fewest = min(len(ids[one]), len(ids[other]))
+            if fewest < _FEW_IDS or set(parts[one].papers) & set(parts[other].papers):
+                continue
+            shared = int(ids[one].is_in(ids[other].implode()).sum())
+            shared_bare = int(bare[one].is_in(bare[other].implode()).sum())
+            if shared < _HARDLY * fewest and shared_bare > _NEARLY * fewest:
+                place = Place(parts[one].file, parts[one].sheet)
+                raise DataFileError("ids_lost_zeros", place, other=parts[other].file, n=shared_bare)

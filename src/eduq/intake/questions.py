@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,6 +16,9 @@ from eduq.tables import STATUSES
 
 __all__ = ["Asked", "ask_about_columns", "ask_about_symbols", "paper_name"]
 
+_SELDOM = 2
+_NAME = re.compile(r"[\u4e00-\u9fff]{2,4}(?:·[\u4e00-\u9fff]{1,8})*")
+_MARK = re.compile(r"[缺免缓弃违未扫考假病休退无零旷舞作不异删剔]")
 _SHOWN = 20
 _LONGEST = 24
 
@@ -62,6 +66,11 @@ def _shorten(lines: Sequence[str], lang: Lang) -> str:
     return "\n".join(shown)
 
 
+def _may_be_a_name(symbol: str, met: Sequence[UnknownSymbol]) -> bool:
+    """A word met once or twice that speaks of no absence may be a pupil's name in a shifted row: it is not repeated."""
+    return sum(one.n for one in met) <= _SELDOM and _NAME.fullmatch(symbol) is not None and _MARK.search(symbol) is None
+
+
 def ask_about_symbols(symbols: Sequence[UnknownSymbol]) -> DataFileError:
     """Return the error that asks what cell texts mean: each with its count, papers and first place."""
     grouped: dict[str, list[UnknownSymbol]] = {}
@@ -75,18 +84,20 @@ def ask_about_symbols(symbols: Sequence[UnknownSymbol]) -> DataFileError:
             met = grouped[symbol]
             papers = text("place.joiner", lang).join(dict.fromkeys(paper_name(one.paper, lang) for one in met))
             shown = _quoted(symbol[:_LONGEST]) if symbol else text("questions.blank", lang)
+            shown = text("questions.hidden", lang, n=len(symbol)) if _may_be_a_name(symbol, met) else shown
             n = sum(one.n for one in met)
             said.append(text("questions.symbol", lang, symbol=shown, n=n, papers=papers, place=met[0].place.describe(lang)))
         return _shorten(said, lang)
 
     statuses = ", ".join(status for status in STATUSES if status != "present")
-    toml = [f'{_quoted(symbol)} = "?"   # {statuses}' for symbol in order[:_SHOWN]]
+    written = [symbol for symbol in order if not _may_be_a_name(symbol, grouped[symbol])]
+    toml = [f'{_quoted(symbol)} = "?"   # {statuses}' for symbol in written[:_SHOWN]]
     asked = []
-    for said in order:
+    for said in written:
         met = grouped[said]
         papers = tuple(dict.fromkeys(one.paper for one in met))
         asked.append(Asked("symbols", said, met[0].place, sum(one.n for one in met), papers))
-    return _with_lists("unknown_symbols", lines, ["[symbols]", *toml], asked)
+    return _with_lists("unknown_symbols", lines, ["[symbols]", *toml], asked, n=len(order))
 
 
 def ask_about_columns(columns: Sequence[UnknownColumn]) -> DataFileError:
@@ -114,8 +125,8 @@ def ask_about_columns(columns: Sequence[UnknownColumn]) -> DataFileError:
         near = first[written].nearest
         n = sum(column.written == written for column in columns)
         asked.append(Asked("columns", written, first[written].place, n, (), near[1] if near else None))
-    return _with_lists("unknown_column", lines, ["[columns]", *toml], asked)
+    return _with_lists("unknown_column", lines, ["[columns]", *toml], asked, n=len(order))
 
 
-def _with_lists(code: str, lines: Callable[[Lang], str], toml: Sequence[str], asked: Sequence[Asked]) -> DataFileError:
-    return DataFileError(code, n=len(asked), zh=lines("zh"), en=lines("en"), toml="\n".join(toml), asked=tuple(asked))
+def _with_lists(code: str, lines: Callable[[Lang], str], toml: Sequence[str], asked: Sequence[Asked], *, n: int) -> DataFileError:
+    return DataFileError(code, n=n, zh=lines("zh"), en=lines("en"), toml="\n".join(toml), asked=tuple(asked))

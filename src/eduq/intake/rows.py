@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,12 @@ from eduq.intake.synonyms import vocabulary
 from eduq.tables import REJECTED
 
 __all__ = ["RejectList", "RowBins", "bin_cells", "bin_structure", "is_blank"]
+
+_SUMMARY = re.compile(
+    r"(?:平均分?|均分|小计|合计|总计|人数|最高分?|最低分?|标准差|中位数|(?:及格|优秀|优良|良好|低分|参考|得分|合格|满分|超均|比均)率)"
+    r"\s*[%％]?\s*[:：]?\s*$"
+)
+"""How the name of a row of figures ends: 一中平均, 本班均分：, 及格率%. No pupil's name ends so."""
 
 
 _FRACTION_SHARE = 0.5
@@ -143,13 +150,19 @@ def bin_structure(
         ``header_changes``.
     """
     no_id = np.ones(body.height, dtype=bool)
+    named = np.zeros(body.height, dtype=bool)
     words = vocabulary().words("summary_rows", "first_cell_or_name")
     for column in ids:
         text = texts.get_column(column.key)
-        odd = is_blank(text) | text.is_in(sorted({*headings[column.source], *words}))
+        speaks = text.str.contains(_SUMMARY.pattern).fill_null(False)
+        odd = is_blank(text) | text.is_in(sorted({*headings[column.source], *words})) | speaks
         no_id &= _mask(odd)
+        named |= _mask(speaks)
+    for column in plan.columns:
+        if column.role == "field" and column.key == "name":
+            named |= _mask(body.get_column(column.source).str.contains(_SUMMARY.pattern).fill_null(False))
     no_scores = grid.all_blank()
-    suspects = np.flatnonzero(no_id | no_scores)
+    suspects = np.flatnonzero(no_id | no_scores | named)
     good = np.ones(body.height, dtype=bool)
     if not len(suspects):
         return good
@@ -202,12 +215,13 @@ def _judge(
         filled = [cell for cell in cells if cell]
         first = next(iter(filled), "")
         id_cells = [cells[place] for place in id_places if cells[place]]
-        no_id = all(cell in words for cell in id_cells)
+        no_id = all(cell in words or _SUMMARY.search(cell) for cell in id_cells)
+        told = any(_SUMMARY.search(cells[place]) for place in (*id_places, *names))
         if not filled:
             codes.append("blank_row")
         elif sum(cells[place] in written for place, written in headers.items()) >= max(2, len(headers) // 2):
             codes.append("repeated_header")
-        elif no_id and (id_cells or first in words or any(cells[place] in words for place in names)):
+        elif told or (no_id and (id_cells or first in words or any(cells[place] in words for place in names))):
             codes.append("summary_row")
         elif blank_scores and _is_note(cells, first, id_cells) and not any(cells[place] for place in others):
             codes.append("note_row")
