@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -134,6 +134,7 @@ def separate_items(
     if rules.cells == "score/full":
         body = _split_pairs(sheet, body, scores, score, full)
     grid = read_cells(body, [f"c{item.position}" for item in scores], reader)
+    _refuse_above_full(sheet, scores, grid, full, numbers)
     scores, dropped = _leaves(sheet, scores, grid, body, score, numbers)
     for item in dropped:
         checks.add("dropped_part", "info", file=sheet.file, sheet=sheet.sheet, column=item.written, found=item.written)
@@ -221,6 +222,17 @@ def _split_pairs(
 
 def _values(grid: CellGrid, item: ItemColumn) -> npt.NDArray[np.int64]:
     return grid.table.values[grid.codes[f"c{item.position}"]].astype(np.int64)
+
+
+def _refuse_above_full(
+    sheet: RawSheet, scores: Sequence[ItemColumn], grid: CellGrid, full: Mapping[str, float], numbers: npt.NDArray[np.int64]
+) -> None:
+    """An item scored above its full mark would go into the paper's score unseen: it stops with its place."""
+    for item in scores:
+        above = _values(grid, item) > round(full[item.label] * 100) if item.label in full else np.zeros(0, dtype=bool)
+        if above.any():
+            place = Place(sheet.file, sheet.sheet, int(numbers[np.argmax(above)]), item.written)
+            raise DataFileError("item_above_full", place, n=int(above.sum()), full=f"{full[item.label]:g}")
 
 
 def _leaves(

@@ -35,14 +35,15 @@ def test_a_pupil_with_a_word_of_figures_in_the_name_is_kept(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("cell", ["9²", "①②", "⑧5"])
 def test_marks_that_only_look_like_digits_are_no_score(tmp_path: Path, cell: str) -> None:
-    path = write(tmp_path, "g9-a.csv", HEAD + PUPILS + f"24019999,丑测,一中,{cell}\n")
-    try:
-        table = read_scores(path)
-    except DataFileError as error:
-        assert error.code == "unknown_symbols"
-    else:
-        assert table.frame.height == 8
-        assert table.rejected.height == 1
+    table = read_scores(write(tmp_path, "g9-a.csv", HEAD + PUPILS + f"24019999,丑测,一中,{cell}\n"))
+    assert table.frame.height == 8
+    assert table.rejected["code"].to_list() == ["score_not_a_number"]
+
+
+def test_a_mark_nobody_explained_is_asked_about(tmp_path: Path) -> None:
+    with pytest.raises(DataFileError) as stop:
+        read_scores(write(tmp_path, "g9-a.csv", HEAD + PUPILS + "24019999,丑测,一中,½\n"))
+    assert stop.value.code == "unknown_symbols"
 
 
 def test_full_width_digits_are_digits(tmp_path: Path) -> None:
@@ -89,3 +90,11 @@ def test_the_written_part_of_english_is_not_taken_for_english(tmp_path: Path) ->
     with pytest.raises(DataFileError) as stop:
         read_scores(write(tmp_path, "g9-a.csv", content))
     assert stop.value.code == "unknown_column"
+
+
+def test_an_item_scored_above_its_full_mark_stops(tmp_path: Path) -> None:
+    rows = "".join(f"2401{n:04d},丑测,一中,1班,{n}/12,{n}/12,{n % 5}/5\n" for n in range(8))
+    content = "考号,姓名,学校,班级,第1题,第2题,第3题\n,,,,集合,函数,数列\n" + rows + "24019999,丑测,一中,1班,13/12,5/12,3/5\n"
+    with pytest.raises(DataFileError) as stop:
+        read_scores(write(tmp_path, "数学.csv", content))
+    assert (stop.value.code, stop.value.place.row, stop.value.place.column) == ("item_above_full", 11, "第1题")
