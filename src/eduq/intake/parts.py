@@ -26,7 +26,7 @@ Places = Literal["needed", "elsewhere", "one_school"]
 """Whether rows need a school: yes; another file may have it; no, the exam is one school's."""
 OWN_IDS = ("student_uid", "exam_no")
 """Ids that name a candidate without the school."""
-_MOST_WITHOUT_SCHOOL = 0.2
+_MANY_WITHOUT_SCHOOL, _MOST_WITHOUT_SCHOOL = 10, 0.2
 PaperLimits = dict[str, tuple[int | None, int | None]]
 """Paper code to full mark and score step in hundredths, None where not known."""
 
@@ -222,7 +222,7 @@ def _drop_without_school(work: _Work, texts: pl.DataFrame, places: Places) -> np
         missing &= is_blank(texts.get_column(column.key)).to_numpy()
     if missing.all() and (texts.height or not columns):
         raise DataFileError("no_school_column", work.sheet.place)
-    if missing.sum() > _MOST_WITHOUT_SCHOOL * texts.height:
+    if missing.sum() >= max(_MANY_WITHOUT_SCHOOL, _MOST_WITHOUT_SCHOOL * texts.height):
         raise DataFileError(
             "school_mostly_blank", Place(work.sheet.file, work.sheet.sheet, column=columns[-1].written), n=int(missing.sum())
         )

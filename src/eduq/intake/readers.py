@@ -15,9 +15,10 @@ from eduq.intake.delimited import open_text
 from eduq.intake.files import SourceFile
 from eduq.intake.headers import HEAD_ROWS, MergedRange
 from eduq.intake.layouts import Layout
+from eduq.intake.workbook_parts import column_letter
 from eduq.intake.workbooks import WorkbookSheet, open_parquet, open_workbook
 
-__all__ = ["ItemBlock", "OpenedFile", "RawSheet", "RefusedRows", "column_letter", "open_file"]
+__all__ = ["ItemBlock", "OpenedFile", "RawSheet", "RefusedRows", "open_file"]
 
 
 SMALL_TEXT = 8 << 20
@@ -91,21 +92,6 @@ class RawSheet:
             exact = self.sources.filter(pl.col("row") == number).get_column(f"c{position}")
             number = int(exact[0]) if len(exact) and exact[0] is not None else number
         return Place(self.file, self.sheet, number, written)
-
-
-def column_letter(number: int) -> str:
-    """Return what a spreadsheet calls a column, counted from 1.
-
-    Examples
-    --------
-    >>> column_letter(28)
-    'AB'
-    """
-    letters = ""
-    while number:
-        number, rest = divmod(number - 1, 26)
-        letters = chr(65 + rest) + letters
-    return letters
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import polars as pl
 from eduq.errors import DataFileError, Place
 from eduq.intake.cells import FRACTION, LEFT, REJECT_CODES, SYMBOL, CellGrid
 from eduq.intake.columns import ColumnPlan, PlannedColumn
-from eduq.intake.readers import column_letter
 from eduq.intake.synonyms import vocabulary
+from eduq.intake.workbook_parts import column_letter
 from eduq.tables import REJECTED
 
 __all__ = ["RejectList", "RowBins", "bin_cells", "bin_structure", "is_blank"]

@@ -22,7 +22,7 @@ from eduq.errors import DataFileError, Place
 from eduq.intake.containers import check_sizes, unpack
 from eduq.intake.limits import MAX_CELLS, MAX_COLUMNS, MAX_SHEETS, MAX_TEXT_BYTES, too_large
 
-__all__ = ["SheetFacts", "WorkbookParts"]
+__all__ = ["SheetFacts", "WorkbookParts", "column_letter"]
 
 Cell = tuple[int, int]
 """Row and column of a cell, counted from 0."""
@@ -45,6 +45,9 @@ _LONG_NUMBER = re.compile(
     rb"""<(?:\w+:)?v>(?:\d{16,}(?:\.\d*)?|\d(?:\.\d+)?[eE]\+?(?:1[5-9]|[2-9]\d|\d{3,}))</"""
 )
 _STRING_CELL = re.compile(rb"""\st=["']s["'][^>]*>\s*<(?:\w+:)?v>(\d+)<""")
+_COL = re.compile(_PREFIX + rb"col\s[^>]*>")
+_MIN, _MAX = re.compile(rb"""\smin=["'](\d+)["']"""), re.compile(rb"""\smax=["'](\d+)["']""")
+_HIDDEN = re.compile(rb"""\shidden=["'](?:1|true)["']""")
 _STRING = re.compile(_PREFIX + rb"si[\s>/]")
 _WIDER = ((26, "[A-Za-z]{2}"), (702, "[A-Za-z]{3}"), (18_278, "[A-Za-z]{4}"), (1 << 30, "[A-Za-z]{99}"))
 """Columns there are at most while no column name is as long as the pattern."""
@@ -76,6 +79,8 @@ class SheetFacts:
         Number of formulas.
     unvalued
         Formulas whose result was not stored.
+    hidden
+        Hidden columns as ranges (first, last), counted from 0.
     """
 
     rows: int = 0
@@ -84,12 +89,14 @@ class SheetFacts:
     errors: bool = False
     formulas: int = 0
     unvalued: list[Cell] = field(default_factory=list)
+    hidden: list[tuple[int, int]] = field(default_factory=list)
     _wide: int = 0
     _high: int = 0
 
     def add(self, part: bytes) -> None:
         """Look through a piece of the part that ends with a whole row."""
         self._bound(part)
+        self.hidden += [(int(low[:9]) - 1, int(high[:9]) - 1) for low, high in _hidden_columns(part)]
         self.strings += part.count(b't="s"') + part.count(b"t='s'")
         self.errors = self.errors or b't="e"' in part or b"t='e'" in part
         if b"<f" in part or b":f" in part:
@@ -146,6 +153,28 @@ class SheetFacts:
             stored = (kind is not None and kind[1] in (b"str", b"s", b"e")) or _VALUE.search(match["rest"]) is not None
             if place is not None and not stored:
                 self.unvalued.append((int(place[2][:9]) - 1, _column(place[1])))
+
+
+def _hidden_columns(part: bytes) -> Iterator[tuple[bytes, bytes]]:
+    for found in _COL.finditer(part) if b"hidden=" in part else ():
+        low, high = _MIN.search(found[0]), _MAX.search(found[0])
+        if low and high and _HIDDEN.search(found[0]):
+            yield low[1], high[1]
+
+
+def column_letter(number: int) -> str:
+    """Return what a spreadsheet calls a column, counted from 1.
+
+    Examples
+    --------
+    >>> column_letter(28)
+    'AB'
+    """
+    letters = ""
+    while number:
+        number, rest = divmod(number - 1, 26)
+        letters = chr(65 + rest) + letters
+    return letters
 
 
 def _column(letters: bytes) -> int:

@@ -22,7 +22,7 @@ from eduq.intake.headers import MergedRange
 from eduq.intake.limits import MAX_CELLS, MAX_COLUMNS, MAX_TABLE_CELLS, too_large
 from eduq.intake.ole_parts import check_old_workbook
 from eduq.intake.synonyms import vocabulary
-from eduq.intake.workbook_parts import WorkbookParts
+from eduq.intake.workbook_parts import WorkbookParts, column_letter
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet
@@ -139,7 +139,8 @@ def open_workbook(source: SourceFile, checks: CheckList) -> list[WorkbookSheet]:
             frame = frame.rename({old: f"c{place}" for place, old in enumerate(frame.columns)})
             frame = _with_errors(frame, loaded, parts, name)
         frame = _with_formulas(source, name, frame, parts, checks)
-        frame = trim_tail(_with_cut_numbers(source, name, frame, parts))
+        frame = _without_hidden(source, name, _with_cut_numbers(source, name, frame, parts), parts, checks)
+        frame = trim_tail(frame)
         sheets.append(WorkbookSheet(name, frame, _merged_ranges(source, name)))
     if passed_over and not sheets:
         raise DataFileError("no_score_sheet", source.place, sheets=" / ".join(passed_over))
@@ -204,6 +205,22 @@ def _marked(frame: pl.DataFrame, marks: dict[tuple[int, int], str]) -> pl.DataFr
     for place, cells in by_column.items():
         columns.append(frame.to_series(place).scatter(list(cells), list(cells.values())))
     return frame.with_columns(columns)
+
+
+def _without_hidden(
+    source: SourceFile, name: str, frame: pl.DataFrame, parts: WorkbookParts | None, checks: CheckList
+) -> pl.DataFrame:
+    """Blank the hidden columns of a sheet and list them: nobody who looks at the sheet sees what they hold."""
+    hidden = parts.facts(name).hidden if parts is not None else []
+    if not hidden:
+        return frame
+    first = _first_column(source, name)
+    places = [place for place in range(frame.width) if any(low <= place + first <= high for low, high in hidden)]
+    filled = [place for place in places if (frame[:, place].str.strip_chars().str.len_bytes() > 0).any()]
+    for place in filled:
+        letters = column_letter(place + first + 1)
+        checks.add("column_hidden", "warning", file=source.name, sheet=name, column=letters, found=letters)
+    return frame.with_columns(pl.lit(None, dtype=pl.String).alias(f"c{place}") for place in places)
 
 
 def _typed_sheet(source: SourceFile, name: str) -> CalamineSheet:

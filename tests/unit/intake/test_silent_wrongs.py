@@ -77,7 +77,7 @@ def test_ids_wrapped_as_formulas_are_the_ids(tmp_path: Path) -> None:
 
 
 def test_a_school_that_only_stands_in_the_first_of_merged_rows_stops(tmp_path: Path) -> None:
-    rows = "".join(f"2401{n:04d},丑测{n},{'一中' if n % 4 == 0 else ''},{70 + n}\n" for n in range(8))
+    rows = "".join(f"2401{n:04d},丑测{n},{'一中' if n % 10 == 0 else ''},{70 + n}\n" for n in range(20))
     with pytest.raises(DataFileError) as stop:
         read_scores(write(tmp_path, "g9-a.csv", HEAD + rows))
     assert (stop.value.code, stop.value.place.column) == ("school_mostly_blank", "学校")

@@ -275,3 +275,16 @@ def test_reading_never_raises_what_is_not_ours(tmp_path: Path) -> None:
     ):
         path = edited(build(tmp_path / "x.xlsx", lambda book, sheet: None), part, change)
         assert faults(outcome(path)) == []
+
+
+def test_hidden_columns_are_not_read_and_are_listed(tmp_path: Path) -> None:
+    path = tmp_path / "g9-hidden.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet()
+        rows = [["考号", "姓名", "学校", "旧语文", "语文"], *([f"24{n:04d}", "丑测", "一中", 50 + n, 70 + n] for n in range(6))]
+        for number, row in enumerate(rows):
+            sheet.write_row(number, 1, row)
+        sheet.set_column(4, 4, None, None, {"hidden": True})
+    table = read_scores(path)
+    assert table.frame["chinese"].to_list() == [100 * (70 + n) for n in range(6)]
+    assert table.checks.filter(code="column_hidden").select("column", "level").rows() == [("E", "warning")]
