@@ -230,6 +230,10 @@ def _refuse_flags(sheet: RawSheet, assigned: Sequence[AssignedColumn], body: pl.
                 raise DataFileError("flag_column", place, header=met[key].written)
 
 
+_SAYS_STATUS = r"缺考|未考|缓考|免考|弃考|作弊|违纪|舞弊|雷同|未扫描|转出|转学|休学|退学"
+"""Words in a column of remarks that speak of a status the scores beside them may not show."""
+
+
 def _by_content(meaning: Meaning | None, column: HeaderColumn, body: pl.DataFrame) -> Meaning | None:
     """年级 is the year group, unless it holds numbers: then it is the rank within it."""
     if meaning == Meaning("field", "grade") and _numeric_share(body, column.position) > _NUMERIC_SHARE:
@@ -291,6 +295,8 @@ def _place(
             drop("dropped_private")
     else:
         drop("dropped_field")
+        if meaning.key == "note" and (n := int(body.get_column(f"c{column.position}").str.contains(_SAYS_STATUS).sum())):
+            checks.add("note_says_status", "warning", file=sheet.file, sheet=sheet.sheet, column=column.written, n=n)
 
 
 def _metric_code(key: str) -> str:

@@ -98,3 +98,9 @@ def test_an_item_scored_above_its_full_mark_stops(tmp_path: Path) -> None:
     with pytest.raises(DataFileError) as stop:
         read_scores(write(tmp_path, "数学.csv", content))
     assert (stop.value.code, stop.value.place.row, stop.value.place.column) == ("item_above_full", 11, "第1题")
+
+
+def test_remarks_that_speak_of_absence_are_pointed_out(tmp_path: Path) -> None:
+    rows = PUPILS.replace("\n", ",\n") + "24019999,丑测,一中,0,缺考\n24019998,丑测,一中,66,已转出\n"
+    table = read_scores(write(tmp_path, "g9-a.csv", HEAD.replace("\n", ",备注\n") + rows))
+    assert table.checks.filter(code="note_says_status").select("level", "n").rows() == [("warning", 2)]
