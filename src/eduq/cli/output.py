@@ -26,6 +26,7 @@ _AREA_COLUMNS = ("participation_rate", "mean_score", "sd", "excellent_rate", "pa
 _RATES = {"participation_rate", "excellent_rate", "pass_rate", "low_score_rate"}
 _BAR_CELLS = 31
 _MAX_SCHOOLS = 40
+_MAX_NOTICES = 20
 _MAIN_SHARE = 0.1
 
 
@@ -154,12 +155,17 @@ class Display:
         notices = found.publishable.checks.filter(pl.col("level") != "info")
         if notices.height == 0:
             return
+        from eduq.bulletins.checks import check_sentences
+        from eduq.bulletins.formats import say
+        from eduq.bulletins.view import View
+
+        sentences = check_sentences(View(found.publishable, self.lang), notices, body=False)
         console.print()
         console.print(Text(self._say("checks"), style="bold"))
-        for row in notices.head(20).iter_rows(named=True):
-            console.print(f"  - {describe_check(row, self.lang)}", soft_wrap=True, markup=False)
-        if notices.height > 20:
-            console.print(f"  … {notices.height - 20}")
+        for sentence in sentences[:_MAX_NOTICES]:
+            console.print(f"  - {say(sentence, self.lang)}", soft_wrap=True, markup=False)
+        if len(sentences) > _MAX_NOTICES:
+            console.print(f"  … {len(sentences) - _MAX_NOTICES}")
 
 
 def _gap_table(gaps: pl.DataFrame, names: dict[str, str]) -> Table:

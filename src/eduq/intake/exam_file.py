@@ -9,10 +9,9 @@ from pydantic import Field, field_validator, model_validator
 
 from eduq.settings import AbsencePolicy, StrictModel
 
-__all__ = ["EXAM_ID_PATTERN", "YEAR_GROUPS", "Absence", "Attest", "Change", "Deviation", "ExamFacts", "ExamFile", "PaperFacts"]
+__all__ = ["EXAM_ID_PATTERN", "Absence", "Attest", "Change", "Deviation", "ExamFacts", "ExamFile", "PaperFacts"]
 
 EXAM_ID_PATTERN = r"^[a-z0-9][a-z0-9-]{2,40}$"
-YEAR_GROUPS = ("G1", "G2", "G3", "G4", "G5", "G6", "G7", "G8", "G9", "S1", "S2", "S3")
 Answer = Literal["yes", "no", "?"]
 CellStatus = Literal["absent", "deferred", "exempt", "not_chosen", "voided", "not_scanned"]
 PaperCode = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
