@@ -7,10 +7,10 @@ EXAM := sample_data/2025-2-g9-final
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint type docs golden gallery bench check
+.PHONY: help setup demo demo-archive test lint type docs golden gallery bench check
 
 help:  ## list the targets
-	@grep -E '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 setup: $(STAMP)  ## make the virtual environment .venv with eduq and its tools
 
@@ -23,6 +23,24 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup  ## make the sample county's bulletin, in Chinese and in English, under demo_output/
 	$(BIN)/eduq analyze $(EXAM) --registers sample_data/registers --out demo_output/zh --lang zh
 	$(BIN)/eduq analyze $(EXAM) --registers sample_data/registers --out demo_output/en --lang en
+
+DEMO := build/demo-archive
+AS_OF ?= 2026-08-31
+SCHOOL ?= S006
+RULE ?= ezhou.head.yellow
+
+demo-archive: setup  ## build build/demo-archive from every exam of the sample, judge it and explain one verdict
+	rm -rf $(DEMO) $(DEMO).key $(DEMO)-out
+	mkdir -p $(DEMO)-out
+	$(BIN)/eduq archive init --archive $(DEMO) --key-file $(DEMO).key
+	$(BIN)/eduq archive add sample_data/20* --registers sample_data/registers --archive $(DEMO) --key-file $(DEMO).key --operator demo
+	$(BIN)/eduq archive verify --archive $(DEMO)
+	$(BIN)/eduq trend --archive $(DEMO) --as-of $(AS_OF) --out $(DEMO)-out/trend.csv
+	$(BIN)/eduq judge --pack ezhou --archive $(DEMO) --as-of $(AS_OF) --format csv --out $(DEMO)-out/verdicts.csv > /dev/null
+	$(BIN)/eduq why $(SCHOOL) --rule $(RULE) --archive $(DEMO) --as-of $(AS_OF) --format json --out $(DEMO)-out/why-$(SCHOOL)-$(RULE).json
+	$(BIN)/eduq why $(SCHOOL) --rule $(RULE) --archive $(DEMO) --as-of $(AS_OF) --format html --out $(DEMO)-out/why-$(SCHOOL)-$(RULE).html
+	@echo "archive: $(DEMO)   key (throw-away): $(DEMO).key   results: $(DEMO)-out"
+	@ls $(DEMO)-out/*
 
 test: setup  ## run all tests
 	$(BIN)/python -m pytest -n $(WORKERS)
@@ -50,6 +68,12 @@ bench: setup  ## measure against the budgets of docs/performance.md (some minute
 	$(BIN)/python benchmarks/bench_analyze.py
 	$(BIN)/python benchmarks/bench_levels.py
 	$(BIN)/python benchmarks/bench_intake.py
+	$(BIN)/python benchmarks/bench_declines.py
+	$(BIN)/python benchmarks/bench_stress.py
+	$(BIN)/python benchmarks/bench_stress.py --table
+	$(BIN)/python benchmarks/calibration/declines.py --worlds 4000
+	$(BIN)/python benchmarks/bench_archive.py
 	$(BIN)/python benchmarks/fuzz_intake.py
+	$(BIN)/python benchmarks/kill_archive.py
 
 check: lint type test  ## all of the above that can fail

@@ -27,7 +27,12 @@ from eduq.intake.files import DATA_SUFFIXES
 from eduq.intake.layouts import Example, Layout, shipped_layouts
 from eduq.intake.readers import column_letter
 from eduq.locale import LANGUAGES, text
-from eduq.resources import package_path, read_toml
+from eduq.resources import package_path, read_toml, rules_path
+from eduq.rulepacks import forms
+from eduq.rulepacks.description import cite, describe_tree
+from eduq.rulepacks.linting import LADDER_QUESTIONS
+from eduq.rulepacks.model import Rule, RulePack
+from eduq.rulepacks.reading import load_rulepack
 from eduq.settings import RunSettings
 
 HERE = Path(__file__).parent
@@ -405,6 +410,62 @@ def _meaning(word: str) -> str:
     return "看 exam.toml，否则询问 asked for unless stated"
 
 
+def rules_page() -> str:
+    """Return the catalogue of rules: packs, their rules, clauses that are none, conditions, questions of lint."""
+    lead = (
+        "原文一字不改；没有人在此读到原文的只写要点、文件和条目。怎样编写：[编写规则包](../how-to/rule-pack.md)。 "
+        "Quotations are word for word; where nobody here has read the words, only the point, document and article are given. "
+        "How to write one: [rule packs](../how-to/rule-pack.md#english).\n"
+    )
+    packs = [load_rulepack(path.parent, as_of=None) for path in sorted(rules_path().glob("*/pack.yaml"))]
+    parts = [lead]
+    for pack in packs:
+        parts.append(f"## {pack.id}：{pack.texts['zh'].title} · {pack.texts['en'].title}\n")
+        parts.append(f"{pack.texts['zh'].summary} {pack.texts['en'].summary}\n")
+        head = ("编号 id", "名称 name", "条款与出处 clause", "窄口径 narrow reading", "建议 proposal", "施行 in force")
+        parts.append(table(head, (_rule_row(pack, rule) for rule in pack.rules)))
+    return page("规则目录", "Rule catalogue", *parts, *_rule_forms())
+
+
+def _rule_row(pack: RulePack, rule: Rule) -> Iterator[str]:
+    yield f"`{rule.id}`"
+    yield f"{pack.name_of(rule, 'zh')}<br>{pack.name_of(rule, 'en')}"
+    yield "<br>".join(f"{line.clause}：{cite(line, 'zh')}" if line.clause else cite(line, "zh") for line in rule.citations)
+    said = (describe_tree(rule.conditions, rule, rule.readings.narrow, lang, measures=pack.measures) for lang in LANGUAGES)
+    yield "<br>".join(said)
+    yield f"{text(f'proposals.{rule.proposal}', 'zh')}<br>{text(f'proposals.{rule.proposal}', 'en')}"
+    effect = pack.effect_of(rule)
+    yield f"{effect.from_} – {effect.to or ''}" if effect.from_ else "由主管部门说明 stated by the bureau"
+
+
+def _rule_forms() -> Iterator[str]:
+    """Give the sections that are the same for all packs."""
+    yield "## 不是规则的条款 · Clauses that are no rule\n"
+    left_out = tomllib.loads((rules_path() / "coverage.toml").read_text(encoding="utf-8"))
+    rows = [(f"`{clause}`", said["reason"], said["zh"], said["en"]) for clause, said in left_out.items()]
+    yield table(("条款 clause", "原因 reason", "说明", "why"), rows)
+    yield "## 条件 · Conditions\n"
+    kinds = (forms.Decline, forms.LastPlace, forms.BottomShare, forms.BelowCut, forms.SevereDrop, forms.Stagnation)
+    rows = []
+    for kind in (*kinds, forms.TargetMissed, forms.Flag, forms.Ban):
+        name = typing.get_args(kind.model_fields["kind"].annotation)[0]
+        keys = ", ".join(f"`{key}`" for key in kind.model_fields if key != "kind")
+        rows.append((f"`{name}`", keys, (inspect.getdoc(kind) or "").replace("\n", " ")))
+    yield table(("种类 kind", "键 keys", "meaning"), rows)
+    yield "## 禁止的事 · Bans\n"
+    yield table(("代码 code", "含义", "meaning"), ((f"`{code}`", *_in_both(f"bans.{code}")) for code in forms.BAN_CODES))
+    yield "## 检查时的提问 · Questions of lint\n"
+    questions = LADDER_QUESTIONS | {"last_k": "conditions", "ties": "conditions", "noise_band": "conditions"}
+    yield table(
+        ("代码 code", "键 key", "提问", "question"),
+        ((f"`{code}`", f"`{key}`", *_in_both(f"lint.{code}")) for code, key in questions.items()),
+    )
+
+
+def _in_both(key: str) -> tuple[str, str]:
+    return text(key, "zh"), text(key, "en")
+
+
 def pages() -> dict[str, str]:
     """Return every generated page by its path below docs/."""
     return {
@@ -412,6 +473,7 @@ def pages() -> dict[str, str]:
         "reference/files.md": files_page(),
         "reference/measures.md": measures_page(),
         "reference/rejects.md": rejects_page(),
+        "reference/rules.md": rules_page(),
         "reference/settings.md": settings_page(),
         "reference/tables.md": tables_page(),
     }

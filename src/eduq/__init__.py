@@ -9,13 +9,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from eduq.disclosure import protect
+    from eduq.archive import open_archive
+    from eduq.bulletins.dossier import render_dossier
+    from eduq.disclosure import protect, protect_dossier
     from eduq.dry_run import check_files
     from eduq.errors import EduqError
+    from eduq.estimates.declines import detect_declines
     from eduq.estimates.levels import describe
     from eduq.groups import check_comparability
     from eduq.intake import ScoreTable, read_scores
     from eduq.pipeline import analyze, render_bulletin
+    from eduq.rulepacks.judging import judge
+    from eduq.rulepacks.reading import load_rulepack
+    from eduq.rulepacks.simulation import stress
+    from eduq.rulepacks.trace import explain
     from eduq.synthetic import make_sample
 
 __version__ = "0.1.0"
@@ -27,10 +34,18 @@ _HOMES = {
     "check_comparability": "eduq.groups",
     "check_files": "eduq.dry_run",
     "describe": "eduq.estimates.levels",
+    "detect_declines": "eduq.estimates.declines",
+    "explain": "eduq.rulepacks.trace",
+    "judge": "eduq.rulepacks.judging",
+    "load_rulepack": "eduq.rulepacks.reading",
     "make_sample": "eduq.synthetic",
+    "open_archive": "eduq.archive",
     "protect": "eduq.disclosure",
+    "protect_dossier": "eduq.disclosure",
     "read_scores": "eduq.intake",
     "render_bulletin": "eduq.pipeline",
+    "render_dossier": "eduq.bulletins.dossier",
+    "stress": "eduq.rulepacks.simulation",
 }
 
 __all__ = [
@@ -41,10 +56,18 @@ __all__ = [
     "check_comparability",
     "check_files",
     "describe",
+    "detect_declines",
+    "explain",
+    "judge",
+    "load_rulepack",
     "make_sample",
+    "open_archive",
     "protect",
+    "protect_dossier",
     "read_scores",
     "render_bulletin",
+    "render_dossier",
+    "stress",
 ]
 
 

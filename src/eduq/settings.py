@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -102,10 +102,21 @@ def default_units(scope: str | None) -> tuple[str, ...]:
 Model = TypeVar("Model", bound=StrictModel)
 
 
+def list_complaints(error: ValidationError) -> list[Any]:
+    """Return the complaints of a settings model; a list is not also too short when what is wrong are its lines."""
+    found: list[Any] = list(error.errors())
+
+    def has_wrong_lines(item: Any) -> bool:
+        inside = len(item["loc"])
+        return any(len(other["loc"]) > inside and other["loc"][:inside] == item["loc"] for other in found)
+
+    return [item for item in found if item["type"] != "too_short" or not has_wrong_lines(item)]
+
+
 def explain_validation(error: ValidationError, lang: Lang) -> str:
     """Return every complaint of a settings model as one line with its path."""
     lines = []
-    for item in error.errors():
+    for item in list_complaints(error):
         where = ".".join(str(part) for part in item["loc"])
         key = f"settings_errors.{item['type']}"
         context = dict(item.get("ctx", {}))
@@ -167,7 +178,7 @@ def parse_toml(content: bytes, name: str, model: type[Model]) -> Model:
         raise SettingsError(
             "settings_invalid",
             place,
-            n=error.error_count(),
+            n=len(list_complaints(error)),
             zh=explain_validation(error, "zh"),
             en=explain_validation(error, "en"),
         ) from None

@@ -12,8 +12,10 @@ __all__ = [
     "AGGREGATES",
     "CHECKS",
     "COMPARABILITY",
+    "DECISIONS",
     "ESTIMATE_COLUMNS",
     "INPUTS",
+    "ISSUED",
     "ITEMS",
     "ITEM_SPEC",
     "LEFT_OUT",
@@ -246,6 +248,43 @@ VERDICTS: dict[str, pl.DataType] = {
 says why something is not assessable (wording ``verdict_reasons.<reason>``); ``proposal`` is null unless the proposing
 reading is met; ``earlier_steps`` lists earlier proposals and decisions of the same ladder (``rule_id@period``, joined by
 ``;``)."""
+
+DECISIONS: dict[str, pl.DataType] = {
+    "rule_id": pl.String(),
+    "pack": pl.String(),
+    "pack_version": pl.String(),
+    "reading": pl.String(),
+    "unit_type": pl.String(),
+    "unit": pl.String(),
+    "head_id": pl.String(),
+    "teacher_id": pl.String(),
+    "year_group": pl.String(),
+    "subject": pl.String(),
+    "as_of": pl.Date(),
+    "proposal": pl.String(),
+    "decision": pl.String(),
+    "decided_by": pl.String(),
+    "decided_on": pl.Date(),
+    "reason": pl.String(),
+    "archive_version": pl.Int64(),
+}
+"""One line per decision a named person took on a proposal: ``decision`` is adopted, rejected or deferred, ``reason`` the
+person's own words, ``archive_version`` the version that recorded it."""
+
+ISSUED: dict[str, pl.DataType] = {
+    "product": pl.String(),
+    "period": pl.String(),
+    "edition": pl.String(),
+    "document_no": pl.String(),
+    "issued_by": pl.String(),
+    "issued_on": pl.Date(),
+    "based_on": pl.Int64(),
+    "sha256": pl.String(),
+    "content": pl.String(),
+    "archive_version": pl.Int64(),
+}
+"""The ledger of issued editions, one line per document: ``based_on`` the archive version it was made from, ``sha256`` of the
+document, ``content`` JSON of the published cells, ``archive_version`` the version that recorded it."""
 
 
 ESTIMATE_COLUMNS: dict[str, pl.DataType] = dict(EstimateTable.create_empty().schema)

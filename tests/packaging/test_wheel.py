@@ -70,6 +70,10 @@ def test_wheel_carries_every_file_of_the_project(wheel: Path) -> None:
     assert {"src/eduq/locale/zh_CN.toml", "src/eduq/locale/en.toml", "src/eduq/py.typed", "rules/README.md"} <= set(names)
     assert any(name.startswith("src/eduq/bulletins/templates/") for name in names)
     assert any(name.startswith("sample_data/registers/") for name in names)
+    for pack in ("dalian", "ezhou", "jinghong", "national", "xiangan"):
+        for part in ("pack.yaml", "rules/", "text/zh_CN.toml", "text/en.toml", "cases/"):
+            assert any(name.startswith(f"rules/{pack}/{part}") for name in names), (pack, part)
+    assert {"rules/clauses.toml", "rules/coverage.toml"} <= set(names)
     with zipfile.ZipFile(wheel) as archive:
         for name in names:
             home = next(prefix for prefix in HOMES if name.startswith(prefix))
@@ -99,6 +103,15 @@ def test_installed_wheel_does_the_main_job(installed: Path) -> None:
     for name in ("bulletin.md", "bulletin.html", "tables.xlsx", "run.json", "results/estimates.parquet"):
         assert (out / name).stat().st_size > 0, name
     assert "bulletin.html" in done.stdout
+
+
+def test_installed_wheel_has_its_rule_packs(installed: Path) -> None:
+    binaries = installed / "venv" / "bin"
+    where = run(binaries / "python", "-c", "from eduq.resources import rules_path as p; print(p())", cwd=installed).stdout.strip()
+    assert Path(where).is_relative_to(installed)
+    done = run(binaries / "eduq", "rules", "test", cwd=installed)
+    for pack in ("dalian", "ezhou", "jinghong", "national", "xiangan"):
+        assert pack in done.stdout
 
 
 def test_installed_wheel_makes_samples(installed: Path) -> None:

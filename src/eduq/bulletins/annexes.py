@@ -19,7 +19,7 @@ from eduq.bulletins.cells import (
     value_or_reason,
 )
 from eduq.bulletins.checks import technical_sentences
-from eduq.bulletins.formats import phrase
+from eduq.bulletins.formats import phrase, typed
 from eduq.bulletins.view import View
 from eduq.groups import COMPOSITE
 from eduq.locale import has_text, text
@@ -252,6 +252,19 @@ def _method(view: View) -> list[Block]:
     ]
     said += [phrase("methods.judged"), phrase("methods.comparison")]
     said += [phrase(f"methods.{name.replace(' ', '_')}") for name in methods]
+    history = view.pub.history
+    if history is not None and history.bounds:
+        bounds = history.bounds
+        said.append(
+            phrase(
+                "methods.declines",
+                materiality=typed(bounds["materiality"], "number2"),
+                alpha=typed(bounds["alpha_holm"], "number2"),
+                q=typed(bounds["q"], "number2"),
+                p=typed(bounds["p_possible"], "number2"),
+                n=bounds["min_n"],
+            )
+        )
     said.append(phrase("methods.exactness"))
     return [items(said), table("annex_measures", phrase("bulletin.caption.annex_measures"), columns, rows)]
 

@@ -10,6 +10,7 @@ import polars as pl
 from eduq.bulletins.blocks import Block, Phrase, column, items, paragraph, row, section, table, to_fill
 from eduq.bulletins.cells import interval_of, level_rates
 from eduq.bulletins.formats import counted, phrase, typed
+from eduq.bulletins.history import falling_schools, school_name
 from eduq.bulletins.reading import Row, is_barred, judge
 from eduq.bulletins.view import View
 from eduq.groups import DERIVED
@@ -134,6 +135,24 @@ def _part_below(view: View, group: str, item: Row, *, several: bool) -> Phrase:
     )
 
 
+def _history(view: View) -> list[Phrase]:
+    """Return the line that names the schools whose composite falls from year to year, as far as the evidence is strong."""
+    rows = falling_schools(view, ("A", "B"))
+    if not rows:
+        return []
+    named = [
+        phrase(
+            "bulletin.finding.history_school",
+            school=school_name(view, item["unit"]),
+            letter=item["evidence_grade"],
+            slope=typed(item["slope"], "gap"),
+        )
+        for item in rows
+    ]
+    schools, more = _some(named)
+    return [phrase("bulletin.finding.history", n=counted("school", len(rows)), schools=schools, more=more)]
+
+
 def _low_rates(view: View) -> list[Phrase]:
     """Return one line per rate of low scores that was computed, every main group of each paper in it."""
     rates, _ = level_rates(view, {measure for _, _, measure in view.area})
@@ -194,7 +213,7 @@ def _actions_table() -> Block:
 
 def finding_sections(view: View) -> list[Block]:
     """Return 存在的问题, 原因分析 and 下一步工作."""
-    facts = [*_participation(view), *_gaps(view), *_low_rates(view), *_not_comparable(view), *_warnings(view)]
+    facts = [*_participation(view), *_gaps(view), *_history(view), *_low_rates(view), *_not_comparable(view), *_warnings(view)]
     found: list[Block] = (
         [paragraph(phrase("bulletin.finding.lead")), items(facts, ordered=True)]
         if facts

@@ -46,6 +46,7 @@ _KINDS: dict[str, tuple[int, bool, float]] = {
     "number2": (2, False, 1),
     "number1": (1, False, 1),
     "number3": (3, False, 1),
+    "number4": (4, False, 1),
     "level": (0, False, 100),
 }
 """Kind of a number: decimals, always signed, factor. ``percent`` is followed by the sign %; of ``rate`` the head has it."""

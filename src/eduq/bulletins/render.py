@@ -16,7 +16,7 @@ from eduq.resources import package_path
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["render_html", "render_markdown"]
+__all__ = ["render_dossier_html", "render_html", "render_markdown"]
 
 _NUMERALS = "零一二三四五六七八九十"
 _EMPHASIS = re.compile(r"\*\*(.+?)\*\*")
@@ -139,6 +139,21 @@ def render_html(context: dict[str, Any]) -> str:
     context
         What `eduq.bulletins.build_context` gives.
     """
+    return _render_page(context, "bulletin.html")
+
+
+def render_dossier_html(context: dict[str, Any]) -> str:
+    """Return the dossier of a verdict as one HTML page that needs no script and no other file.
+
+    Parameters
+    ----------
+    context
+        What `eduq.bulletins.dossier.build_dossier` gives.
+    """
+    return _render_page(context, "dossier.html")
+
+
+def _render_page(context: dict[str, Any], template: str) -> str:
     from markupsafe import Markup
 
     lang: Lang = context["meta"]["lang"]
@@ -154,7 +169,7 @@ def render_html(context: dict[str, Any]) -> str:
         audience=Markup(css_string(say(context["meta"]["audience"], lang))),
         draft=Markup(css_string(text("bulletin.draft", lang))),
     )
-    return environment.get_template("bulletin.html").render(
+    return environment.get_template(template).render(
         context,
         lang_tag=_LANG_TAGS[lang],
         style=Markup(style),

@@ -21,6 +21,7 @@ from eduq.bulletins.cells import (
 from eduq.bulletins.charts import draw_distribution
 from eduq.bulletins.comparisons import part_blocks, subject_blocks, unit_blocks
 from eduq.bulletins.formats import counted, phrase, typed
+from eduq.bulletins.history import history_section
 from eduq.bulletins.view import ALL_SUBJECTS, View
 from eduq.groups import COMPOSITE, TOTAL
 
@@ -212,4 +213,7 @@ def result_sections(view: View) -> list[Block]:
                     _groups(view, unit_type),
                 )
             )
+    history = history_section(view)
+    if history is not None:
+        parts.append(history)
     return [section("results", 1, phrase("bulletin.heading.results"), []), *(part for part in parts if part["blocks"])]

@@ -12,6 +12,7 @@ from eduq.bulletins.annexes import band_counts, definition_list
 from eduq.bulletins.basics import data_line, premises, reject_words
 from eduq.bulletins.checks import check_sentences
 from eduq.bulletins.formats import format_value, measure_kind, phrase, say
+from eduq.bulletins.history_sheets import add_history_sheets
 from eduq.bulletins.view import View
 from eduq.disclosure import Publishable
 from eduq.groups import DERIVED
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from eduq.bulletins.sheets import SheetColumn
 
-__all__ = ["write_workbook"]
+__all__ = ["SheetWriter", "write_workbook"]
 
 _ORDER = ("area", "township", "cluster", "area_type", "school", "sex", "class", "teacher")
 _WITH_INTERVAL = (
@@ -51,13 +52,14 @@ _FORMATS = {
     "number1": "0.0",
     "number2": "0.00",
     "number3": "0.000",
+    "number4": "0.0000",
 }
 _CREATED = dt.datetime(2000, 1, 1)
 _MOST_ROWS = 1_000_000
 _SHEET_NAME = 31
 
 
-class _Writer:
+class SheetWriter:
     """The open workbook with what every sheet needs."""
 
     def __init__(self, view: View, book: Workbook) -> None:
@@ -68,6 +70,7 @@ class _Writer:
         self.names: set[str] = set()
 
     def word(self, key: str, **params: object) -> str:
+        """Return a word of the bulletin."""
         return text(f"bulletin.{key}", self.view.lang, **params)
 
     def add(self, name: str, frame: pl.DataFrame, columns: list[SheetColumn], *, fixed: int = 1) -> None:
@@ -89,11 +92,13 @@ class _Writer:
         return short
 
     def number(self, name: str, head: str, kind: str, width: float = 10) -> SheetColumn:
+        """Return a column of numbers."""
         from eduq.bulletins.sheets import SheetColumn
 
         return SheetColumn(name, head, self.formats[kind], width)
 
     def words(self, name: str, head: str, width: float = 14) -> SheetColumn:
+        """Return a column of text."""
         from eduq.bulletins.sheets import SheetColumn
 
         return SheetColumn(name, head, None, width)
@@ -122,10 +127,11 @@ def write_workbook(publishable: Publishable, lang: Lang, path: Path) -> None:
         audience = say(phrase(f"bulletin.audience.{publishable.edition}"), lang)
         title = say(publishable.exam.exam.name or phrase("bulletin.workbook.title"), lang)
         book.set_properties({"title": title, "subject": audience, "author": publishable.settings.issuer, "created": _CREATED})
-        writer = _Writer(view, book)
+        writer = SheetWriter(view, book)
         for unit_type in [*_ORDER, *(name for name in view.unit_types if name not in _ORDER)]:
             if unit_type in view.unit_types:
                 _add_units(writer, unit_type)
+        add_history_sheets(writer)
         _add_bands(writer)
         _add_quality(writer)
         _add_definitions(writer)
@@ -171,7 +177,7 @@ def _wide(view: View, unit_type: str, measures: list[str]) -> pl.DataFrame:
     return wide.join(reasons, on=keys, how="left")
 
 
-def _add_units(writer: _Writer, unit_type: str) -> None:
+def _add_units(writer: SheetWriter, unit_type: str) -> None:
     view = writer.view
     present = set(view.of(unit_type)["measure"].unique())
     measures = [name for name in view.pub.measures if name in present] + sorted(present - set(view.pub.measures))
@@ -235,7 +241,7 @@ def _named(view: View, unit_type: str, wide: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _with_statuses(writer: _Writer, frame: pl.DataFrame) -> tuple[pl.DataFrame, list[SheetColumn]]:
+def _with_statuses(writer: SheetWriter, frame: pl.DataFrame) -> tuple[pl.DataFrame, list[SheetColumn]]:
     columns = []
     for status in STATUSES:
         counts = writer.view.pub.statuses.filter((pl.col("status").cast(pl.String) == status) & (pl.col("count") > 0))
@@ -252,7 +258,7 @@ def _with_statuses(writer: _Writer, frame: pl.DataFrame) -> tuple[pl.DataFrame, 
 # ---- bands, quality, definitions --------------------------------------------------------------------------------------
 
 
-def _add_bands(writer: _Writer) -> None:
+def _add_bands(writer: SheetWriter) -> None:
     view = writer.view
     width = view.settings.band_width
     rows = []
@@ -278,7 +284,7 @@ def _add_bands(writer: _Writer) -> None:
     writer.add(writer.word("sheet.bands"), pl.DataFrame(rows, schema=schema, orient="row"), columns)
 
 
-def _add_quality(writer: _Writer) -> None:
+def _add_quality(writer: SheetWriter) -> None:
     view, lang = writer.view, writer.view.lang
     rows: list[tuple[str, str, str, int | None]] = [(writer.word("workbook.input"), "", say(data_line(view), lang), None)]
     rows += [(writer.word("premises_title"), "", say(said, lang), None) for said in premises(view)]
@@ -304,7 +310,7 @@ def _add_quality(writer: _Writer) -> None:
     writer.add(writer.word("sheet.quality"), frame, columns)
 
 
-def _add_definitions(writer: _Writer) -> None:
+def _add_definitions(writer: SheetWriter) -> None:
     view, lang = writer.view, writer.view.lang
     rows = []
     for entry in definition_list(view):

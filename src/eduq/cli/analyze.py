@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from eduq.cli.options import LangOption, OutOption, OutputLang
+from eduq.cli.options import ArchiveOption, ArchiveVersionOption, LangOption, OutOption, OutputLang
 from eduq.errors import NotAssessableError
 from eduq.locale import text
 
@@ -40,10 +40,12 @@ def _rejects_all_the_same(path: Path | None, with_values: bool) -> Iterator[None
 
 
 def analyze_command(
-    paths: Annotated[list[Path], typer.Argument(help=text("cli.help.paths"), show_default=False)],
+    paths: Annotated[list[Path], typer.Argument(help=text("cli.help.analyze_paths"), show_default=False)],
     exam: Annotated[Path | None, typer.Option("--exam", help=text("cli.help.exam"))] = None,
     layout: Annotated[str | None, typer.Option("--layout", help=text("cli.help.layout"))] = None,
     registers: Annotated[Path | None, typer.Option("--registers", help=text("cli.help.registers"))] = None,
+    archive: ArchiveOption = None,
+    archive_version: ArchiveVersionOption = None,
     out: OutOption = None,
     settings: Annotated[Path | None, typer.Option("--settings", help=text("cli.help.settings"))] = None,
     measures: Annotated[Path | None, typer.Option("--measures", help=text("cli.help.measures"))] = None,
@@ -71,6 +73,8 @@ def analyze_command(
             registers=registers,
             settings=run,
             measures=measures,
+            archive=archive,
+            archive_version=archive_version,
             edition=edition,
             progress=display.progress,
         )

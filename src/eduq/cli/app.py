@@ -7,9 +7,15 @@ import sys
 import typer
 
 from eduq.cli.analyze import analyze_command
+from eduq.cli.archive import archive_app
 from eduq.cli.check import check_command
 from eduq.cli.doctor import doctor_command
+from eduq.cli.judge import judge_command
+from eduq.cli.rules import rules_app
 from eduq.cli.sample import sample_command
+from eduq.cli.stress import stress_command
+from eduq.cli.trend import trend_command
+from eduq.cli.why import why_command
 from eduq.errors import EduqError
 from eduq.locale import text
 
@@ -24,6 +30,12 @@ app = typer.Typer(
 )
 app.command("analyze", help=text("cli.help.analyze"))(analyze_command)
 app.command("check", help=text("cli.help.check"))(check_command)
+app.add_typer(archive_app, name="archive")
+app.command("judge", help=text("cli.help.judge"))(judge_command)
+app.command("why", help=text("cli.help.why"))(why_command)
+app.command("stress", help=text("cli.help.stress"))(stress_command)
+app.add_typer(rules_app, name="rules")
+app.command("trend", help=text("cli.help.trend"))(trend_command)
 app.command("sample", help=text("cli.help.sample"))(sample_command)
 app.command("doctor", help=text("cli.help.doctor"))(doctor_command)
 

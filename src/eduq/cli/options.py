@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from enum import StrEnum
 from pathlib import Path
@@ -9,9 +10,20 @@ from typing import Annotated
 
 import typer
 
+from eduq.errors import UsageError
 from eduq.locale import text
 
-__all__ = ["LangOption", "OutOption", "OutputLang"]
+__all__ = [
+    "ArchiveOption",
+    "ArchiveVersionOption",
+    "AsOfOption",
+    "KeyFileOption",
+    "LangOption",
+    "OutOption",
+    "OutputLang",
+    "as_date",
+    "named_archive",
+]
 
 
 class OutputLang(StrEnum):
@@ -30,3 +42,23 @@ LangOption = Annotated[
     OutputLang, typer.Option("--lang", envvar="EDUQ_LANG", callback=_set_language, is_eager=True, help=text("cli.help.lang"))
 ]
 OutOption = Annotated[Path | None, typer.Option("--out", help=text("cli.help.out"))]
+ArchiveOption = Annotated[
+    Path | None, typer.Option("--archive", envvar="EDUQ_ARCHIVE", help=text("cli.help.archive_folder"), show_default=False)
+]
+ArchiveVersionOption = Annotated[int | None, typer.Option("--archive-version", min=0, help=text("cli.help.archive_version"))]
+AsOfOption = Annotated[dt.datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help=text("cli.help.as_of"))]
+KeyFileOption = Annotated[
+    Path | None, typer.Option("--key-file", envvar="EDUQ_KEY_FILE", help=text("cli.help.key_file"), show_default=False)
+]
+
+
+def named_archive(archive: Path | None) -> Path:
+    """Return the archive's folder, or stop: neither ``--archive`` nor ``EDUQ_ARCHIVE`` names one."""
+    if archive is None:
+        raise UsageError("archive_not_named")
+    return archive
+
+
+def as_date(as_of: dt.datetime | None) -> dt.date | None:
+    """Return the day an ``--as-of`` option names."""
+    return None if as_of is None else as_of.date()

@@ -71,6 +71,7 @@ class Display:
         self._show_head(console, found)
         console.print(self._area_table(found))
         self._show_schools(console, found)
+        self._show_history(console, found)
         self._show_checks(console, found)
         for path in written:
             print(path)
@@ -142,6 +143,18 @@ class Display:
             console.print(self._say("schools", n=here.height, above=above, below=below, rest=here.height - above - below))
             if here.height <= _MAX_SCHOOLS:
                 console.print(_gap_table(here, names))
+
+    def _show_history(self, console: Console, found: Analysis) -> None:
+        if found.publishable.history is None:
+            return
+        from eduq.bulletins.formats import say
+        from eduq.bulletins.history import history_lines
+        from eduq.bulletins.view import View
+
+        console.print()
+        console.print(Text(text("bulletin.heading.history", self.lang), style="bold"))
+        for line in history_lines(View(found.publishable, self.lang)):
+            console.print(say(line, self.lang), soft_wrap=True, markup=False)
 
     def _group_name(self, group: dict[str, Any]) -> str:
         parts = [self._track_name(group["track"])]
@@ -215,6 +228,15 @@ def _bar(row: dict[str, Any], low: float, high: float) -> str:
     return "".join(cells)
 
 
+def _history_as_json(found: Analysis) -> dict[str, Any] | None:
+    history = found.publishable.history
+    if history is None:
+        return None
+    facts = {"archive_version": history.archive_version, "origin": history.origin, "reason": history.reason}
+    tables = {"declines": history.declines, "exams": history.left_out}
+    return facts | {name: table.to_dicts() for name, table in tables.items()} | {"model": history.model}
+
+
 def _as_json(found: Analysis) -> dict[str, Any]:
     area = found.publishable.estimates.filter(pl.col("unit_type") == "area")
     return {
@@ -223,5 +245,6 @@ def _as_json(found: Analysis) -> dict[str, Any]:
         "rejected": found.publishable.rejected_counts.to_dicts(),
         "checks": found.publishable.checks.to_dicts(),
         "area": area.to_dicts(),
+        "history": _history_as_json(found),
         "provenance": found.publishable.provenance,
     }

@@ -22,7 +22,15 @@ from eduq.settings import UNIT_TYPES, RunSettings
 from eduq.summaries import AREA_UNIT, CellTable, Summary, gather_cells, summarise
 from eduq.tables import ESTIMATE_COLUMNS, SUBGROUP_PREFIX, EstimateTable
 
-__all__ = ["describe", "estimate_levels", "pass_cuts", "unit_columns"]
+__all__ = [
+    "build_context",
+    "describe",
+    "estimate_levels",
+    "pass_cuts",
+    "unit_columns",
+    "unit_mapping",
+    "unit_members",
+]
 
 _OF_SCHOOL = ("township", "cluster", "area_type")
 _KEYS = ["unit", "comparison_group"]
@@ -63,7 +71,9 @@ def pass_cuts(exam: ExamFile, measures: Mapping[str, Measure]) -> dict[str, int]
     return cuts
 
 
-def _members(unit_type: str, units: pl.DataFrame, schools: pl.DataFrame, teachers: pl.DataFrame | None) -> pl.DataFrame | None:
+def unit_members(
+    unit_type: str, units: pl.DataFrame, schools: pl.DataFrame, teachers: pl.DataFrame | None
+) -> pl.DataFrame | None:
     """Return unit_index, stratum, unit (and paper's subject for teachers): which counted unit belongs to which unit."""
     if unit_type == "area":
         return units.select("unit_index", "stratum", pl.lit(AREA_UNIT).alias("unit"))
@@ -84,7 +94,7 @@ def _members(unit_type: str, units: pl.DataFrame, schools: pl.DataFrame, teacher
     return units.select("unit_index", "stratum", pl.col(column).alias("unit"))
 
 
-def _mapping(members: pl.DataFrame, summary: Summary, subjects: Mapping[str, str]) -> pl.DataFrame:
+def unit_mapping(members: pl.DataFrame, summary: Summary, subjects: Mapping[str, str]) -> pl.DataFrame:
     """Return unit_index, paper, unit, comparison_group; a teacher only has the papers of the subject taught."""
     if "subject" not in members.columns:
         return summary.mapping(members)
@@ -93,7 +103,8 @@ def _mapping(members: pl.DataFrame, summary: Summary, subjects: Mapping[str, str
     return linked.filter(taught).select("unit_index", "paper", *_KEYS)
 
 
-def _context(cells: CellTable, area: CellTable, summary: Summary, exam: ExamFile, settings: RunSettings) -> LevelContext:
+def build_context(cells: CellTable, area: CellTable, summary: Summary, exam: ExamFile, settings: RunSettings) -> LevelContext:
+    """Return what the measures of counted units are computed from."""
     groups = summary.comparability.frame.select("comparison_group", "comparable", "reason", "max_score")
     place = area.rows.select("comparison_group").with_row_index("place")
     aligned = cells.rows.join(groups, on="comparison_group", how="left", maintain_order="left").join(
@@ -172,7 +183,7 @@ def estimate_levels(
     subjects = {paper.code: paper.subject_code for paper in exam.papers}
     schools = summary.by["school"]
     has_composite = "composite_z" in measures and schools.composite.height > 0
-    area_members = _members("area", schools.units, scores.schools, None)
+    area_members = unit_members("area", schools.units, scores.schools, None)
     area_composite = (
         composite_sums(schools, summary.mapping(area_members)) if has_composite and area_members is not None else None
     )
@@ -180,12 +191,12 @@ def estimate_levels(
     contexts: dict[str, LevelContext] = {}
     for unit_type in dict.fromkeys([*by, "school"] if "school_cv" in measures and "area" in by else by):
         source = summary.by["class"] if unit_type in ("class", "teacher") else summary.by.get(unit_type, schools)
-        members = _members(unit_type, source.units, scores.schools, teachers)
+        members = unit_members(unit_type, source.units, scores.schools, teachers)
         if members is None:
             continue
-        mapping = _mapping(members, summary, subjects)
+        mapping = unit_mapping(members, summary, subjects)
         cells = summary.area if unit_type == "area" else gather_cells(source.counts, mapping, policy=summary.policy)
-        contexts[unit_type] = _context(cells, summary.area, summary, exam, settings)
+        contexts[unit_type] = build_context(cells, summary.area, summary, exam, settings)
         if unit_type not in by:
             continue
         tables = [_long(contexts[unit_type], measures)]

@@ -22,6 +22,8 @@ __all__ = ["AREA_UNIT", "Summary", "UnitSummary", "summarise"]
 AREA_UNIT = "all"
 """Id of the one unit of the unit type ``area``."""
 _RAW = "__raw_composite"
+_PIECE = 2_000_000
+"""Rows of which what is derived per candidate is worked out at a time: what is needed on the way is large."""
 
 
 @dataclass(frozen=True)
@@ -124,23 +126,39 @@ def _scale(n: int, total: int, squares: int) -> Scale:
     return Scale(mean=total / n, sd=(max(n * squares - total * total, 0) / (n * n)) ** 0.5)
 
 
-def _add_composite(
+def _derive(
     frame: pl.DataFrame,
     scores: ScoreTable,
     comparability: Comparability,
     scales: Mapping[tuple[int, str], Scale],
     settings: RunSettings,
+    pass_cuts: Mapping[str, int] | None,
 ) -> pl.DataFrame:
-    raw = add_raw_composite(
-        frame,
-        scores.papers,
-        scales,
-        strata=comparability.strata["stratum"].to_list(),
-        policy=scores.exam.absence.policy,
-        min_weight=settings.composite_min_weight,
-        core=settings.core_papers,
-        name=_RAW,
-    ).rename({status_column(_RAW): status_column(COMPOSITE)})
+    """Return the rows with total, all_subjects and raw composite in place of their papers, worked out a piece at a time."""
+    policy, strata = scores.exam.absence.policy, comparability.strata["stratum"].to_list()
+    papers = [name for paper in scores.papers for name in (paper.code, status_column(paper.code))]
+    pieces: list[pl.DataFrame] = []
+    for start in range(0, max(frame.height, 1), _PIECE):
+        piece = add_total(frame.slice(start, _PIECE), scores.papers, policy, TOTAL)
+        if pass_cuts is not None:
+            piece = add_every_paper(piece, scores.papers, pass_cuts, policy, EVERY_PAPER)
+        piece = add_raw_composite(
+            piece,
+            scores.papers,
+            scales,
+            strata=strata,
+            policy=policy,
+            min_weight=settings.composite_min_weight,
+            core=settings.core_papers,
+            name=_RAW,
+        )
+        pieces.append(piece.drop(papers))
+    return pl.concat(pieces)
+
+
+def _add_composite(frame: pl.DataFrame, comparability: Comparability) -> pl.DataFrame:
+    """Add the composite: the raw one standardised within its comparison group."""
+    raw = frame.rename({status_column(_RAW): status_column(COMPOSITE)})
     sums = sum_scores(raw, unit="stratum", value=_RAW).rename({"unit_index": "stratum"})
     groups = comparability.links.filter(pl.col("paper") == COMPOSITE)
     by_group = sums.join(groups, on="stratum").group_by("comparison_group").agg(pl.col("n", "total", "squares").sum())
@@ -202,7 +220,7 @@ def summarise(
         *codes,
         *(status_column(code) for code in codes),
     ]
-    frame = frame.select(keep)
+    frame = frame.select(keep).rechunk()
     tables = {}
     for name, columns in by.items():
         index, tables[name] = _index_units(frame, f"__{name}", columns)
@@ -212,10 +230,8 @@ def summarise(
     derived = [name for name in derived_papers(scores.papers) if name != EVERY_PAPER or pass_cuts is not None]
     if derived:
         scales = _scales(counted["school"], tables["school"], comparability, policy)
-        frame = add_total(frame, scores.papers, policy, TOTAL)
-        if pass_cuts is not None:
-            frame = add_every_paper(frame, scores.papers, pass_cuts, policy, EVERY_PAPER)
-        frame = _add_composite(frame, scores, comparability, scales, settings)
+        frame = _derive(frame, scores, comparability, scales, settings, pass_cuts)
+        frame = _add_composite(frame, comparability)
     summable = [name for name in derived if name != COMPOSITE]
     meanings = dict.fromkeys(summable, DERIVED_STATUSES)
     summaries = {}

@@ -25,7 +25,7 @@ from eduq.synthetic.exports import database_file, human_files
 from eduq.synthetic.frames import human_frame, score_frame, truth_frame
 from eduq.synthetic.sessions import GROUP_SUBJECTS, SESSIONS, Session, exam_facts
 from eduq.synthetic.side_files import draw_item_scores, entrance_table, item_table, marking_log, specification_table
-from eduq.synthetic.toml_files import exam_toml, truth_toml
+from eduq.synthetic.toml_files import exam_toml, packs_toml, truth_toml
 
 __all__ = ["Sample", "SampleExam", "make_sample", "write_benchmark"]
 
@@ -107,7 +107,7 @@ class Sample:
     seed: int
 
     def write(self, folder: str | Path, *, layout: str | None = None) -> tuple[Path, ...]:
-        """Write the registers, a folder per exam with its files and exam.toml, and truth.toml.
+        """Write the registers (with packs.toml), a folder per exam with its files and exam.toml, and truth.toml.
 
         The three newest exams are three files of different make each, older ones a parquet file.
         Each file appears whole or not at all. The same sample gives the same bytes.
@@ -127,15 +127,19 @@ class Sample:
             return tuple(_replace(Path(folder) / name, content) for name, content in self._files())
         from eduq.synthetic.writers import write_exam
 
-        registers = {f"registers/{name}.csv": register.write_csv().encode() for name, register in self.registers.items()}
-        written = [_replace(Path(folder) / name, content) for name, content in registers.items()]
+        written = [_replace(Path(folder) / name, content) for name, content in self._register_files()]
         for exam in self.exams:
             written += write_exam(exam, Path(folder) / exam.exam_id, layout=layout)
         return tuple(written)
 
-    def _files(self) -> Iterator[tuple[str, bytes]]:
+    def _register_files(self) -> Iterator[tuple[str, bytes]]:
         for name, register in self.registers.items():
             yield f"registers/{name}.csv", register.write_csv().encode()
+        first = min(str(exam.facts.exam.school_year) for exam in self.exams)
+        yield "registers/packs.toml", packs_toml(dt.date(int(first[:4]), 9, 1)).encode()
+
+    def _files(self) -> Iterator[tuple[str, bytes]]:
+        yield from self._register_files()
         rejected: dict[str, dict[str, int]] = {}
         for number, exam in enumerate(self.exams):
             files, bad = exam.files(self.registers["schools"], len(self.exams) - number <= WRITTEN_BY_HAND)

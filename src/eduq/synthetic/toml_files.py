@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import polars as pl
 
 from eduq.intake.exam_file import ExamFile
 from eduq.synthetic.county import CLUSTERS
 from eduq.synthetic.effects import SHOCK_SD
 
-__all__ = ["exam_toml", "truth_toml"]
+__all__ = ["exam_toml", "packs_toml", "truth_toml"]
 
 _SYMBOL_REMARK = {"-": f"{CLUSTERS[1]}的表里，缺考写作 -", "": "库里没有分数的即为缺考"}
 
@@ -63,6 +65,18 @@ def exam_toml(facts: ExamFile) -> str:
             f"change = {{ papers = [{papers}], marking = {_quote(str(change.marking))}, reason = {_quote(change.reason)} }}",
             "",
         ]
+    return "\n".join(lines)
+
+
+def packs_toml(first_day: dt.date) -> str:
+    """Return packs.toml of the registers: since when the policy text whose date is not public holds in this county."""
+    lines = [
+        "# 公开文本隐去了年份，何时起在本县施行由教育局说明一次；没有说明，规则包不作判定。",
+        "[ezhou]",
+        f"from = {first_day}",
+        'stated_by = "示例县教育局"',
+        "",
+    ]
     return "\n".join(lines)
 
 

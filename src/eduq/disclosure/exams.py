@@ -1,0 +1,198 @@
+"""What an edition may show of one exam. `protect` makes the only type that bulletins accept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from eduq.disclosure.editions import check_edition
+from eduq.disclosure.histories import History, PublishableHistory, protect_history
+from eduq.estimates.measures import Measure
+from eduq.intake.exam_file import ExamFile
+from eduq.intake.score_table import ScoreTable
+from eduq.settings import Edition, RunSettings
+from eduq.summaries import AREA_UNIT, Summary
+from eduq.tables import CHECKS, COMPARABILITY, ESTIMATE_COLUMNS, INPUTS
+
+__all__ = ["ExamResults", "Publishable", "protect"]
+
+
+@dataclass(frozen=True)
+class Publishable:
+    """Results an edition may show: no rows of pupils, no ids, no names of pupils.
+
+    Attributes
+    ----------
+    edition
+        The audience it was made for.
+    exam
+        exam.toml as resolved: what was stated, taken from the files, or is still unsaid (None, ``?``).
+    settings
+        Settings of the run.
+    estimates
+        EstimateTable (see `eduq.tables.EstimateTable`).
+    comparability
+        One line per comparison group (see `eduq.tables.COMPARABILITY`).
+    units
+        unit_type, unit, name, parent (township of a school, school of a class, else null), sort_key.
+    distribution
+        Area score distribution: comparison_group, paper, score (Int32 hundredths), count (Int64); present candidates only.
+    statuses
+        Area counts by status: comparison_group, paper, status, count.
+    inputs, checks
+        See `eduq.tables.INPUTS` and `eduq.tables.CHECKS`.
+    rejected_counts
+        file, code, n: how many rows were not used, by reason.
+    measures
+        Definitions in use, by id: version, name {zh, en}, kind, formula {zh, en}, cut, absence, homonyms.
+    provenance
+        settings_hash, inputs_hash, code version: plain strings to print at the foot.
+    history
+        Course of the schools over the years; None without an archive.
+    """
+
+    edition: Edition
+    exam: ExamFile
+    settings: RunSettings
+    estimates: pl.DataFrame
+    comparability: pl.DataFrame
+    units: pl.DataFrame
+    distribution: pl.DataFrame
+    statuses: pl.DataFrame
+    inputs: pl.DataFrame
+    checks: pl.DataFrame
+    rejected_counts: pl.DataFrame
+    measures: dict[str, dict[str, Any]]
+    provenance: dict[str, str]
+    history: PublishableHistory | None = None
+
+
+def _area_counts(summary: Summary) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the area's score distribution and its counts by status, by comparison group and paper."""
+    keys = ["comparison_group", "paper"]
+    distribution = summary.area.to_frame().select(*keys, "score", "count")
+    schools = summary.by["school"]
+    mapping = summary.mapping(schools.units.select("unit_index", "stratum", pl.lit(AREA_UNIT).alias("unit")))
+    placed = schools.counts.statuses.join(mapping, on=["unit_index", "paper"])
+    statuses = placed.group_by(*keys, "status").agg(pl.col("count").sum()).sort(*keys, "status")
+    return distribution, statuses
+
+
+def _name_units(estimates: pl.DataFrame, schools: pl.DataFrame, teachers: pl.DataFrame | None) -> pl.DataFrame:
+    """Return unit_type, unit, name, parent and sort_key of every unit in the estimates."""
+    units = estimates.select("unit_type", "unit").unique()
+    names = schools.select(
+        pl.lit("school").alias("unit_type"), pl.col("school_id").alias("unit"), "name", pl.col("township").alias("parent")
+    )
+    if teachers is not None and "name" in teachers.columns:
+        of_teachers = teachers.select(
+            pl.lit("teacher").alias("unit_type"),
+            pl.col("teacher_id").alias("unit"),
+            "name",
+            pl.lit(None, dtype=pl.String).alias("parent"),
+        )
+        names = pl.concat([names, of_teachers]).unique(["unit_type", "unit"], keep="first", maintain_order=True)
+    named = units.join(names, on=["unit_type", "unit"], how="left")
+    school_of = pl.when(pl.col("unit_type") == "class").then(pl.col("unit").str.split("/").list.first())
+    school_names = dict(zip(schools["school_id"], schools["name"].fill_null(schools["school_id"]), strict=True))
+    class_name = pl.concat_str(
+        school_of.replace_strict(school_names, default=None, return_dtype=pl.String),
+        pl.col("unit").str.split("/").list.slice(1).list.join("/"),
+        separator=" ",
+    )
+    return (
+        named.with_columns(
+            pl.coalesce("name", pl.when(pl.col("unit_type") == "class").then(class_name), "unit").alias("name"),
+            pl.coalesce("parent", school_of).alias("parent"),
+        )
+        .with_columns(pl.when(pl.col("unit") == AREA_UNIT).then(pl.lit("")).otherwise(pl.col("unit")).alias("sort_key"))
+        .sort("unit_type", "sort_key")
+    )
+
+
+@dataclass(frozen=True)
+class ExamResults:
+    """Everything known of one exam before an audience is chosen; not to be shown as it is.
+
+    Attributes
+    ----------
+    estimates
+        EstimateTable.
+    scores, summary
+        The exam and its counts.
+    settings, measures, provenance
+        Of the run.
+    teachers
+        Register of teachers, for their names; None without one.
+    history
+        Of the schools; None without an archive.
+    """
+
+    estimates: pl.DataFrame
+    scores: ScoreTable
+    summary: Summary
+    settings: RunSettings
+    measures: Mapping[str, Measure]
+    provenance: Mapping[str, str]
+    teachers: pl.DataFrame | None = None
+    history: History | None = None
+
+
+def _withhold_small(estimates: pl.DataFrame, min_n: int) -> pl.DataFrame:
+    """Return the estimates without the numbers of units below `min_n`; who took part stays."""
+    small = (pl.col("n") < min_n) & (pl.col("measure") != "participation_rate") & pl.col("estimate").is_not_null()
+    numbers = ("estimate", "std_error", "ci_lower", "ci_upper", "conf_level", "method")
+    return estimates.with_columns(
+        *(pl.when(~small).then(pl.col(name)).alias(name) for name in numbers),
+        pl.when(small).then(pl.lit("below_min_n")).otherwise(pl.col("reason")).alias("reason"),
+    )
+
+
+def protect(results: ExamResults, *, edition: str) -> Publishable:
+    """Make results publishable for one audience.
+
+    The bureau edition is internal: it names schools, and holds counts only, never a pupil's row, id or name. Numbers of
+    units with fewer than ``min_n_reporting`` candidates are withheld (reason ``below_min_n``), and so are score
+    distributions of such groups and, of a history, the course of a school with such a year; that a withheld number could be
+    found by subtraction from its township is not prevented in this edition. Of checks it keeps places and counts.
+
+    Parameters
+    ----------
+    results
+        What is known of the exam.
+    edition
+        The audience.
+
+    Returns
+    -------
+    Publishable
+
+    Raises
+    ------
+    DisclosureError
+        ``edition_unknown`` or ``edition_not_available``.
+    """
+    check_edition(edition)
+    scores, summary = results.scores, results.summary
+    distribution, statuses = _area_counts(summary)
+    large = pl.col("count").sum().over("comparison_group") >= results.settings.min_n_reporting
+    rejected = scores.rejected.group_by("file", "code").agg(pl.len().cast(pl.Int64).alias("n")).sort("file", "code")
+    return Publishable(
+        edition="bureau",
+        exam=scores.exam,
+        settings=results.settings,
+        estimates=_withhold_small(results.estimates.select(ESTIMATE_COLUMNS.keys()), results.settings.min_n_reporting),
+        comparability=summary.comparability.frame.select(COMPARABILITY.keys()),
+        units=_name_units(results.estimates, scores.schools, results.teachers),
+        distribution=distribution.filter(large),
+        statuses=statuses,
+        inputs=scores.inputs.select(INPUTS.keys()),
+        checks=scores.checks.select(CHECKS.keys()),
+        rejected_counts=rejected,
+        measures={name: measure.model_dump() for name, measure in results.measures.items()},
+        provenance=dict(results.provenance),
+        history=None if results.history is None else protect_history(results.history, results.settings.min_n_reporting),
+    )

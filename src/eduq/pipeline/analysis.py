@@ -1,0 +1,274 @@
+"""The main job: one exam from its files, or from an archive, to everything that may be shown of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from threading import Thread
+
+import eduq
+from eduq.archive import Archive
+from eduq.disclosure import ExamResults, History, Publishable, protect
+from eduq.errors import NotAssessableError, SettingsError, UsageError
+from eduq.estimates.levels import estimate_levels, pass_cuts, unit_columns
+from eduq.estimates.measures import Measure, load_measures
+from eduq.estimates.results import EstimateResult
+from eduq.groups import Comparability, add_legal_checks
+from eduq.intake import ScoreTable, read_scores
+from eduq.intake.exam_file import ExamFile
+from eduq.intake.layouts import Layout
+from eduq.locale import Lang
+from eduq.manifest import content_hash
+from eduq.pipeline.clock import Clock, Progress
+from eduq.pipeline.documents import RUN_RECORD, write_documents
+from eduq.pipeline.histories import collect_history
+from eduq.pipeline.stored_exams import archived_exam_id, open_named, read_archived, without_register_checks
+from eduq.registers import Registers, apply_registers, read_registers
+from eduq.settings import RunSettings, default_units
+from eduq.summaries import summarise
+
+__all__ = ["Analysis", "analyze"]
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """All results of one exam.
+
+    Attributes
+    ----------
+    scores
+        What intake read, with rejected rows and checks.
+    comparability
+        Comparison groups and reasons.
+    estimates
+        Level measures of every unit (`eduq.tables.EstimateTable`).
+    publishable
+        What the edition may show.
+    timings
+        Seconds by stage.
+    """
+
+    scores: ScoreTable
+    comparability: Comparability
+    estimates: EstimateResult
+    publishable: Publishable
+    timings: dict[str, float]
+
+    def summary(self) -> str:
+        """Return one line: rows used, rows not used, estimates."""
+        used, rejected = self.scores.frame.height, self.scores.rejected.height
+        return f"{self.publishable.exam.exam.id}: {used} rows used, {rejected} not used; {self.estimates.summary()}"
+
+    def _repr_html_(self) -> str:
+        return self.estimates._repr_html_()
+
+    def write(
+        self, folder: PathLike, *, lang: Lang = "zh", now: dt.datetime | None = None, progress: Progress | None = None
+    ) -> list[Path]:
+        """Write the run's folder, whole or not at all.
+
+        Parameters
+        ----------
+        folder
+            Replaced when an earlier run wrote it; refused when it holds anything else.
+        lang
+            Language of the bulletin and workbook.
+        now
+            Time to put into run.json; left out when None.
+        progress
+            Called with stage, done, total.
+
+        Returns
+        -------
+        list of Path
+            What was written: bulletin.md, bulletin.html, tables.xlsx, results/*.parquet (declines and series with an archive),
+            run.json.
+
+        Raises
+        ------
+        UsageError
+            ``output_not_ours``: the folder holds files of others. ``output_unwritable``: it cannot be made.
+        """
+        target = Path(folder)
+        if target.exists() and not (target.is_dir() and (not any(target.iterdir()) or (target / RUN_RECORD).is_file())):
+            raise UsageError("output_not_ours", folder=str(target))
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            scratch_folder = tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent)
+        except OSError as error:
+            raise UsageError("output_unwritable", folder=str(target), said=error.strerror or "") from None
+        with scratch_folder as scratch:
+            part = Path(scratch) / "new"
+            part.mkdir()
+            written = write_documents(self, part, lang, now, progress)
+            if target.exists():
+                target.replace(Path(scratch) / "old")
+            part.replace(target)
+        return [target / path.relative_to(part) for path in written]
+
+
+def _load_libraries() -> None:
+    """Load what later stages need while the files are read."""
+    for name in (
+        "scipy.special",
+        "eduq.bulletins.context",
+        "eduq.bulletins.render",
+        "eduq.bulletins.workbook",
+        "lets_plot",
+        "xlsxwriter",
+    ):
+        import_module(name)
+
+
+def _read_exam(
+    paths: PathLike | Iterable[PathLike],
+    *,
+    exam: PathLike | ExamFile | None,
+    layout: PathLike | Layout | None,
+    run: RunSettings,
+    archive: Archive | None,
+    progress: Progress | None,
+) -> tuple[ScoreTable, bool]:
+    """Return the exam, and whether it came from the archive."""
+    exam_id = None if archive is None else archived_exam_id(paths, archive)
+    if archive is None or exam_id is None:
+        return read_scores(paths, exam=exam, layout=layout, progress=progress), False
+    if exam is not None or layout is not None:
+        raise UsageError("archived_exam_option", exam=exam_id)
+    return read_archived(archive, exam_id, run), True
+
+
+def _refuse_empty(scores: ScoreTable, run: RunSettings) -> None:
+    """Stop where there is nothing to describe, or a core paper that the exam has not."""
+    if not scores.papers:
+        raise NotAssessableError("only_aggregates", n=scores.aggregates.height)
+    if scores.frame.height == 0:
+        raise NotAssessableError("no_rows_used", scores=scores, n=scores.rejected.height)
+    papers = {paper.code for paper in scores.papers}
+    if unknown := [code for code in run.core_papers if code not in papers]:
+        raise SettingsError("core_paper_unknown", paper=unknown[0], known=", ".join(sorted(papers)))
+
+
+def _describe_provenance(
+    scores: ScoreTable, run: RunSettings, definitions: dict[str, Measure], history: History | None
+) -> dict[str, str]:
+    described = {name: measure.model_dump(mode="json") for name, measure in definitions.items()}
+    found = {
+        "version": eduq.__version__,
+        "inputs": content_hash(scores.inputs.select("file", "sha256").to_dicts()),
+        "settings": content_hash(
+            {"run": run.model_dump(mode="json"), "exam": scores.exam.model_dump(mode="json", by_alias=True)}
+        ),
+        "measures": content_hash(described),
+    }
+    return found if history is None else found | {"archive_version": str(history.archive_version)}
+
+
+def analyze(
+    paths: PathLike | Iterable[PathLike],
+    *,
+    exam: PathLike | ExamFile | None = None,
+    layout: PathLike | Layout | None = None,
+    registers: PathLike | None = None,
+    settings: RunSettings | None = None,
+    measures: PathLike | None = None,
+    archive: PathLike | Archive | None = None,
+    archive_version: int | None = None,
+    edition: str = "bureau",
+    progress: Progress | None = None,
+) -> Analysis:
+    """Read an exam and give every level measure of every unit, with an archive its schools' course over the years: the main job.
+
+    Parameters
+    ----------
+    paths
+        Score files, or a folder of them; with an archive also the id of an exam in it.
+    exam
+        exam.toml, or what it says; found beside the files when left out.
+    layout
+        Id of a shipped layout, or a layout file; recognised when left out.
+    registers
+        Folder of registers; by default those of the archive, and without one the schools are those of the files.
+    settings
+        Run settings; defaults when left out.
+    measures
+        TOML file of local measures.
+    archive
+        Folder of an archive, or an opened one: ``.publishable.history`` holds the yearly series of the exam's year group and
+        term up to its date, from the archive and, where it is not in there as it was read, this exam.
+    archive_version
+        Version of the archive to read; the newest by default.
+    edition
+        Audience; ``bureau``.
+    progress
+        Called with stage, done, total.
+
+    Returns
+    -------
+    Analysis
+        ``.estimates.frame`` holds the numbers, ``.write(folder)`` writes bulletin, workbook and results.
+
+    Raises
+    ------
+    EduqError
+        A file, setting or register was not understood; ``.code``, ``.place`` and ``.hint`` say where and what to do.
+
+    Examples
+    --------
+    >>> import eduq as eq
+    >>> from eduq.resources import sample_data_path
+    >>> sample = sample_data_path()
+    >>> found = eq.analyze(sample / "2025-2-g9-final", registers=sample / "registers")
+    >>> found.estimates.frame.filter(unit_type="area", paper="math", measure="pass_rate").height
+    2
+    """
+    clock = Clock()
+    Thread(target=_load_libraries, daemon=True).start()
+    run = settings or RunSettings()
+    definitions = load_measures(None if measures is None else Path(measures), run.measures)
+    with clock.stage("intake", progress):
+        store = None if archive is None else open_named(archive, archive_version)
+        scores, archived = _read_exam(paths, exam=exam, layout=layout, run=run, archive=store, progress=progress)
+    _refuse_empty(scores, run)
+    scores = add_legal_checks(scores)
+    known: Registers | None = None
+    with clock.stage("registers", progress):
+        if registers is not None:
+            known = read_registers(Path(registers))
+        elif store is not None:
+            known = store.registers()
+        if known is not None and (registers is not None or not archived):  # an archived exam has been named by its registers
+            scores = apply_registers(without_register_checks(scores), known)
+    teachers = None if known is None else known.teachers_of(scores.exam.exam.school_year, scores.exam.exam.term)
+    wanted = run.by or default_units(scores.exam.exam.scope)
+    by = unit_columns(wanted, scores.frame.columns)
+    if "teacher" in wanted and teachers is None:
+        raise UsageError("teachers_missing")
+    with clock.stage("summaries", progress):
+        summary = summarise(scores, by=by, settings=run, pass_cuts=pass_cuts(scores.exam, definitions))
+    if not summary.area.n_present.any():
+        raise NotAssessableError("no_scores", scores=scores, n=scores.frame.height)
+    with clock.stage("estimates", progress):
+        frame = estimate_levels(summary, scores, by=wanted, settings=run, measures=definitions, teachers=teachers)
+    history = None
+    if store is not None:
+        with clock.stage("history", progress):
+            history = collect_history(store, scores, archived=archived, registers=known, settings=run)
+    provenance = _describe_provenance(scores, run, definitions, history)
+    with clock.stage("disclosure", progress):
+        results = ExamResults(frame, scores, summary, run, definitions, provenance, teachers, history)
+        publishable = protect(results, edition=edition)
+    return Analysis(
+        scores=scores,
+        comparability=summary.comparability,
+        estimates=EstimateResult(frame=frame, settings=provenance),
+        publishable=publishable,
+        timings=clock.seconds,
+    )

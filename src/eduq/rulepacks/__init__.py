@@ -1,0 +1,1 @@
+"""Rules as data: packs, their reading, their linting, and the verdicts they give."""
