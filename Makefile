@@ -36,7 +36,7 @@ demo-archive: setup  ## build build/demo-archive from every exam of the sample, 
 	$(BIN)/eduq archive add sample_data/20* --registers sample_data/registers --archive $(DEMO) --key-file $(DEMO).key --operator demo
 	$(BIN)/eduq archive verify --archive $(DEMO)
 	$(BIN)/eduq trend --archive $(DEMO) --as-of $(AS_OF) --out $(DEMO)-out/trend.csv
-	$(BIN)/eduq judge --pack ezhou --archive $(DEMO) --as-of $(AS_OF) --format csv --out $(DEMO)-out/verdicts.csv > /dev/null
+	$(BIN)/eduq judge --pack ezhou --archive $(DEMO) --as-of $(AS_OF) --format csv --out $(DEMO)-out/verdicts.csv
 	$(BIN)/eduq why $(SCHOOL) --rule $(RULE) --archive $(DEMO) --as-of $(AS_OF) --format json --out $(DEMO)-out/why-$(SCHOOL)-$(RULE).json
 	$(BIN)/eduq why $(SCHOOL) --rule $(RULE) --archive $(DEMO) --as-of $(AS_OF) --format html --out $(DEMO)-out/why-$(SCHOOL)-$(RULE).html
 	@echo "archive: $(DEMO)   key (throw-away): $(DEMO).key   results: $(DEMO)-out"
@@ -69,6 +69,7 @@ bench: setup  ## measure against the budgets of docs/performance.md (some minute
 	$(BIN)/python benchmarks/bench_levels.py
 	$(BIN)/python benchmarks/bench_intake.py
 	$(BIN)/python benchmarks/bench_declines.py
+	$(BIN)/python benchmarks/bench_growth.py
 	$(BIN)/python benchmarks/bench_stress.py
 	$(BIN)/python benchmarks/bench_stress.py --table
 	$(BIN)/python benchmarks/calibration/declines.py --worlds 4000

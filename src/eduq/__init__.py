@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from eduq.disclosure import protect, protect_dossier
     from eduq.dry_run import check_files
     from eduq.errors import EduqError
+    from eduq.estimates.comparison import compare_units
     from eduq.estimates.declines import detect_declines
+    from eduq.estimates.equity import measure_equity
+    from eduq.estimates.growth import compare_growth, estimate_growth
     from eduq.estimates.levels import describe
     from eduq.groups import check_comparability
     from eduq.intake import ScoreTable, read_scores
@@ -33,12 +36,16 @@ _HOMES = {
     "analyze": "eduq.pipeline",
     "check_comparability": "eduq.groups",
     "check_files": "eduq.dry_run",
+    "compare_growth": "eduq.estimates.growth",
+    "compare_units": "eduq.estimates.comparison",
     "describe": "eduq.estimates.levels",
     "detect_declines": "eduq.estimates.declines",
+    "estimate_growth": "eduq.estimates.growth",
     "explain": "eduq.rulepacks.trace",
     "judge": "eduq.rulepacks.judging",
     "load_rulepack": "eduq.rulepacks.reading",
     "make_sample": "eduq.synthetic",
+    "measure_equity": "eduq.estimates.equity",
     "open_archive": "eduq.archive",
     "protect": "eduq.disclosure",
     "protect_dossier": "eduq.disclosure",
@@ -55,12 +62,16 @@ __all__ = [
     "analyze",
     "check_comparability",
     "check_files",
+    "compare_growth",
+    "compare_units",
     "describe",
     "detect_declines",
+    "estimate_growth",
     "explain",
     "judge",
     "load_rulepack",
     "make_sample",
+    "measure_equity",
     "open_archive",
     "protect",
     "protect_dossier",

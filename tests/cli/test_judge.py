@@ -84,7 +84,11 @@ def test_parquet_and_csv(archive: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert run(["judge", *YELLOW, "--format", "parquet", "--out", str(tmp_path / "verdicts")]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'verdicts.parquet'}\n"
     assert run(["judge", *YELLOW, "--format", "csv"]) == 0
-    assert capsys.readouterr().out.splitlines()[0].startswith("unit_type,unit,head_id")
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[0].startswith("unit_type,unit,head_id")
+    assert run(["judge", *YELLOW, "--format", "csv", "--out", str(tmp_path / "verdicts")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'verdicts.csv'}\n"
+    assert (tmp_path / "verdicts.csv").read_text(encoding="utf-8-sig") == printed
 
 
 def test_a_decision_is_recorded_and_shown_and_the_old_version_stays(

@@ -255,3 +255,20 @@ def test_one_year_in_the_archive_says_so(archive: Archive) -> None:
     assert history is not None
     assert history.reason == "declines_one_period"
     assert history.declines.is_empty()
+
+
+@pytest.mark.parametrize("error", ["sd", "std_error"])
+def test_values_in_marks_without_their_scale_stop(error: str, run: Run, tmp_path: Path) -> None:
+    table = pl.DataFrame({
+        "unit": [unit for unit in "ABCDEF" for _ in range(3)],
+        "period": [2021, 2022, 2023] * 6,
+        "estimate": [60.0 + 3 * unit + (unit * year) % 4 for unit in range(6) for year in range(3)],
+        "sd": 48.0, "n": 150, "std_error": 3.9,
+    })  # fmt: skip
+    table.write_csv(tmp_path / "rates.csv")
+    told = ("--sd", "sd", "--n", "n") if error == "sd" else ("--std-error", "std_error")
+    stopped = run("trend", tmp_path / "rates.csv", *told)
+    assert stopped.returncode == 2
+    assert "trend_scale_missing" in stopped.stderr
+    assert run("trend", tmp_path / "rates.csv", *told, "--scale", "48").returncode == 0
+    assert run("trend", tmp_path / "rates.csv", *told, "--scale", "1").returncode == 0

@@ -141,3 +141,47 @@ def test_no_archive_named_is_a_usage_error(capsys: pytest.CaptureFixture[str], m
 def test_a_duty_without_verdict_is_explained_too(archives: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["why", "all", "--archive", str(archives[0]), "--rule", "ezhou.document.cadence", "--as-of", "2026-08-31"]) == 0
     assert "没有作出判定" in capsys.readouterr().out
+
+
+def test_one_year_in_the_archive_is_explained_too(archives: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    first = str(open_archive(archives[0]).exams()["date"].min())
+    assert run(["why", "A", "--archive", str(archives[0]), "--rule", RULE, "--as-of", first]) == 0
+    said = capsys.readouterr().out
+    assert "现有的年份或数据不足以估计走势，没有证据等级。" in said
+    assert "这条规则不凭多年走势判断" not in said
+
+
+def test_a_unit_that_the_archive_does_not_know_is_refused_even_where_the_rule_gives_no_verdict(
+    archives: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["--archive", str(archives[0]), "--rule", "ezhou.document.cadence", "--as-of", "2026-08-31"]
+    assert run(["why", "nobody", *asked]) == 2
+    assert "why_no_verdict" in capsys.readouterr().err
+    assert run(["why", "A", *asked]) == 0
+
+
+def test_a_folder_that_is_not_there_is_made_and_one_that_cannot_be_is_said(
+    archives: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["why", "all", "--archive", str(archives[0]), "--rule", "ezhou.document.cadence", "--as-of", "2026-08-31"]
+    assert run([*asked, "--out", str(tmp_path / "new" / "why.txt")]) == 0
+    assert (tmp_path / "new" / "why.txt").exists()
+    (tmp_path / "file").write_text("")
+    capsys.readouterr()
+    assert run([*asked, "--out", str(tmp_path / "file" / "why.txt")]) == 2
+    assert "output_unwritable" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("form", "lang"), [("text", "en"), ("text", "zh"), ("html", "en")])
+def test_the_printed_command_repeats_form_and_language(
+    archives: tuple[Path, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, form: str, lang: str
+) -> None:
+    monkeypatch.chdir(archives[0].parent)
+    monkeypatch.setenv("EDUQ_LANG", "en" if lang == "zh" else "zh")
+    assert run(["why", "A", "--archive", "county", *ASKED, "--format", form, "--lang", lang]) == 0
+    first = capsys.readouterr().out
+    words = " ".join(first[first.rindex("eduq why A") :].replace("</code>", " ").replace("</li>", " ").split()).split()
+    command = words[: words.index("--lang") + 2]
+    assert command[-4:] == ["--format", form, "--lang", lang]
+    assert run(command[1:]) == 0
+    assert capsys.readouterr().out == first

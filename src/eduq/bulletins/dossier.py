@@ -23,7 +23,7 @@ __all__ = ["DOSSIER_FORMATS", "build_dossier", "render_dossier"]
 DOSSIER_FORMATS = ("text", "json", "html")
 
 
-def build_dossier(dossier: PublishableDossier, *, lang: Lang) -> dict[str, Any]:
+def build_dossier(dossier: PublishableDossier, *, lang: Lang, format: str = "text") -> dict[str, Any]:
     """Return what the templates of a dossier see: meta, headline, intro and sections, all numbers raw.
 
     Parameters
@@ -32,8 +32,10 @@ def build_dossier(dossier: PublishableDossier, *, lang: Lang) -> dict[str, Any]:
         From `eduq.disclosure.protect_dossier`.
     lang
         Language of the document.
+    format
+        What it becomes: the command that repeats it names form and language.
     """
-    fields = dossier.fields
+    fields = dossier.fields | {"repeat": f"{dossier.fields['repeat']} --format {format} --lang {lang}"}
     words = Words(fields, lang)
     sections = [*chain_sections(fields, words, lang), *change_sections(fields, words, lang)]
     _number(sections)
@@ -152,5 +154,5 @@ def render_dossier(dossier: PublishableDossier, *, format: str, lang: Lang = "zh
         return json.dumps(dossier.fields, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
     if format not in DOSSIER_FORMATS:
         raise UsageError("format_unknown", format=format, known=", ".join(DOSSIER_FORMATS))
-    context = build_dossier(dossier, lang=lang)
+    context = build_dossier(dossier, lang=lang, format=format)
     return render_text(context) if format == "text" else render_dossier_html(context)

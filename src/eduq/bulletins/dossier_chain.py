@@ -77,7 +77,7 @@ def _conditions(fields: Fields, words: Words) -> list[Block]:
         blocks.append(_readings(fields, words))
     if fields["verdict"]["no_verdict"]:
         blocks.append(note(phrase("why.no_verdict", reason=words.reason(fields["verdict"]["no_verdict"]))))
-    if fields["verdict"]["barred_by"]:
+    if fields["verdict"]["barred_by"] not in (None, fields["clause"]["rule"]):  # a ban is not barred by itself
         blocks.append(note(phrase("why.barred", rule=fields["verdict"]["barred_by"])))
     return blocks
 
@@ -192,7 +192,7 @@ def _remark(line: Fields, words: Words) -> Any:
 def _evidence(fields: Fields, words: Words) -> list[Block]:
     evidence = fields["evidence"]
     if evidence is None:
-        return [paragraph(phrase("why.evidence.none"))]
+        return [paragraph(phrase(f"why.evidence.{'too_short' if _reads_a_course(fields) else 'none'}"))]
     blocks = [paragraph(phrase("why.evidence.separate", grade=words.grade(evidence["evidence_grade"])))]
     if evidence["slope"] is not None:
         blocks += [_evidence_table(evidence)]
@@ -203,6 +203,14 @@ def _evidence(fields: Fields, words: Words) -> list[Block]:
         blocks.append(note(phrase("why.evidence.no_grade", reason=words.reason(evidence["evidence_reason"]) or "")))
     blocks.append(note(phrase("why.evidence.promise")))
     return blocks
+
+
+def _reads_a_course(fields: Fields) -> bool:
+    """Tell whether the rule asks about a course over years, so that only too few years leave it without a grade."""
+    return any(
+        one["kind"] in ("decline", "severe_drop", "stagnation") and one["values"].get("direction", "fall") == "fall"
+        for one in fields["conditions"]
+    )
 
 
 def _not_higher(code: str, evidence: Fields, words: Words) -> Any:
@@ -350,6 +358,8 @@ def _steps(fields: Fields, words: Words) -> list[Block]:
         blocks.append(note(phrase("why.exit.none")))
     else:
         state = fields["verdict"]["exit_state"]
+        if state is None and any(one["proposes"] and one["clause_result"] == "met" for one in fields["verdict"]["readings"]):
+            state = "in_step"  # a rule about one exam or target has no course over the years
         known = phrase(f"exit_states.{state}") if state else phrase("why.exit.never")
         blocks.append(note(phrase("why.exit.stated", years=ends["after_years"], state=known)))
     return blocks

@@ -179,8 +179,15 @@ def _differing(share: Fields, words: Words) -> list[Block]:
 
 def _missing(fields: Fields, words: Words, lang: Lang) -> list[Block]:
     said: list[Phrase] = []
+    rule = fields["rule"]
+    names = {place: f"{fields['clause']['rule']}.{name}" for name, one in rule["parameters"].items() for place in one["at"]}
+    known: set[str] = set()
     for one in fields["missing"]:
-        params = {"place": one.get("place", ""), "period": one.get("period", ""), "number": one.get("condition", 0) + 1}
+        place = names.get(one.get("place", ""), one.get("place", ""))
+        if place and place in known:
+            continue  # one number that several conditions read
+        known.add(place)
+        params = {"place": place, "period": one.get("period", ""), "number": one.get("condition", 0) + 1}
         said.append(phrase(f"why.missing.{one['what']}", reason=words.reason(one.get("reason")) or "", **params))
     blocks: list[Block] = [items(said)] if said else [paragraph(phrase("why.missing.nothing"))]
     decide = fields["clause"]["texts"][lang]["decide"]

@@ -9,6 +9,7 @@ import typer
 from eduq.cli.analyze import analyze_command
 from eduq.cli.archive import archive_app
 from eduq.cli.check import check_command
+from eduq.cli.compare import compare_command
 from eduq.cli.doctor import doctor_command
 from eduq.cli.judge import judge_command
 from eduq.cli.rules import rules_app
@@ -36,6 +37,7 @@ app.command("why", help=text("cli.help.why"))(why_command)
 app.command("stress", help=text("cli.help.stress"))(stress_command)
 app.add_typer(rules_app, name="rules")
 app.command("trend", help=text("cli.help.trend"))(trend_command)
+app.command("compare", help=text("cli.help.compare"))(compare_command)
 app.command("sample", help=text("cli.help.sample"))(sample_command)
 app.command("doctor", help=text("cli.help.doctor"))(doctor_command)
 

@@ -77,15 +77,10 @@ def judge_command(
     refuse_banned(loaded, rules=rule or ())
     found = judge(loaded, source, as_of=day, rules=rule or None)
     written = [_write(found, out, form)] if out is not None else []
-    match form:
-        case VerdictFormat.json:
-            print(found.to_json())
-        case VerdictFormat.csv:
-            sys.stdout.write(found.as_printed().write_csv())
-        case VerdictFormat.table:
-            _show(found, lang.value)
-        case VerdictFormat.parquet:
-            pass
+    if form is VerdictFormat.table:
+        _show(found, lang.value)
+    elif not written:
+        sys.stdout.write(found.to_json() + "\n" if form is VerdictFormat.json else found.as_printed().write_csv())
     for path in written:
         print(path)
 

@@ -135,8 +135,11 @@ def _from_file(path: Path, asked: dict[str, Any], *, last_place: bool) -> Trend:
     from eduq.estimates.declines import detect_declines
 
     scale = asked["--scale"]
+    table = _read_table(path)
+    if scale is None:
+        _refuse_other_units(table, asked["--estimate"] or "estimate", asked["--sd"])
     result = detect_declines(
-        _read_table(path),
+        table,
         unit=asked["--unit"] or "unit",
         period=asked["--period"] or "period",
         estimate=asked["--estimate"] or "estimate",
@@ -149,6 +152,23 @@ def _from_file(path: Path, asked: dict[str, Any], *, last_place: bool) -> Trend:
     )
     what = text("cli.trend.of_file", None, file=path.name, estimate=asked["--estimate"] or "estimate")
     return Trend(result=result, frame=result.frame, series=result.series, what=what, names={}, withheld_below=None)
+
+
+_MOST_SD = 3.0
+"""An SD of pupils above this is not in SDs of pupils."""
+_MOST_SPREAD = 8.0
+"""Units further apart than this are not in SDs of pupils."""
+
+
+def _refuse_other_units(table: pl.DataFrame, estimate: str, sd: str | None) -> None:
+    """Stop where values cannot be in pupil SDs and nobody says what the SD is: every sentence and bound is in SDs."""
+    wanted = sd or estimate
+    values = table[wanted].drop_nulls() if wanted in table.columns else None
+    if values is None or values.is_empty() or not values.dtype.is_numeric():
+        return
+    found = float(values.median() if sd else values.max() - values.min())  # type: ignore[arg-type, operator]
+    if found > (_MOST_SD if sd else _MOST_SPREAD):
+        raise UsageError("trend_scale_missing", column=wanted, value=f"{found:.4g}")
 
 
 def _number_or_name(scale: str | None) -> float | str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +19,7 @@ from eduq.cli.options import (
     as_date,
     named_archive,
 )
+from eduq.errors import UsageError
 from eduq.locale import text
 
 __all__ = ["WhyFormat", "why_command"]
@@ -60,6 +62,12 @@ def why_command(
         typer.echo(said, nl=False)
         return
     part = out.with_name(f".{out.name}.part")
-    part.write_text(said, encoding="utf-8")
-    part.replace(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(said, encoding="utf-8")
+        part.replace(out)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise UsageError("output_unwritable", folder=str(out.parent), said=error.strerror or "") from None
     typer.echo(str(out))

@@ -167,7 +167,7 @@ def _places(rule: Rule, size: int) -> tuple[str, ...]:
 
 
 def _windows(rule: Rule, own: int, years: int) -> tuple[str, ...]:
-    if kind_of_evidence(rule) != "decline":
+    if kind_of_evidence(rule) != "decline" or years < 2:
         return (OWN,)
     return tuple(dict.fromkeys(str(min(window, years)) for window in (own, *_WINDOWS)))
 

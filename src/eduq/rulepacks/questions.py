@@ -29,7 +29,7 @@ from eduq.rulepacks.verdicts import CLAUSE_RESULTS, evaluate_rule
 from eduq.settings import RunSettings
 from eduq.tables import status_column
 
-__all__ = ["Answer", "Question", "pose_question", "replace_condition"]
+__all__ = ["Answer", "Question", "is_known_unit", "pose_question", "replace_condition"]
 
 _KEYS = ["unit", "year_group", "subject", "measure", "period"]
 _NUMBERS = ("n_expected", "n", "estimate", "sd", "std_error")
@@ -341,3 +341,13 @@ def with_weights(scores: ScoreTable, weights: Mapping[str, float]) -> ScoreTable
 def count_judged(peer: PeerSeries) -> int:
     """Return the number of counted units in the judged year."""
     return int(peer.counted[:, -1].sum())
+
+
+def is_known_unit(unit: str, source: ExamSource, registers: Registers | None) -> bool:
+    """Tell whether the archive knows a unit: the area, a school, a teacher or an exam."""
+    if unit == "all" or unit in source.exams()["exam_id"]:
+        return True
+    if registers is None:
+        return False
+    teachers = registers.teachers
+    return unit in registers.schools["school_id"] or (teachers is not None and unit in teachers["teacher_id"])

@@ -24,7 +24,7 @@ from eduq.rulepacks.decline_trace import add_last_place, describe_evidence, find
 from eduq.rulepacks.definitions import DefinitionShare, vary_definitions
 from eduq.rulepacks.judging import judge
 from eduq.rulepacks.model import Rule, RulePack
-from eduq.rulepacks.questions import Question, pose_question
+from eduq.rulepacks.questions import Question, is_known_unit, pose_question
 from eduq.rulepacks.reading import load_rulepack
 from eduq.rulepacks.verdicts import bound_peer
 from eduq.settings import RunSettings
@@ -186,9 +186,10 @@ def explain(
     small = dataclasses.replace(loaded, rules=tuple(one for one in loaded.rules if one in ladder or one is asked))
     judged = judge(small, source, as_of=as_of, rules=[rule], settings=settings)
     canonical = unit if registers is None else follow_events(registers, as_of).unit(unit)
-    own = judged.frame.filter(pl.col("unit") == canonical)
+    is_it = pl.col("unit") == canonical
+    own = judged.frame.filter(is_it | (pl.col("unit") == "") if canonical == "all" else is_it)  # the register's whole area
     verdicts, others = choose_verdict(own, year_group, subject, asked)
-    if verdicts.is_empty() and judged.frame.height:
+    if verdicts.is_empty() and (judged.frame.height or not is_known_unit(canonical, source, registers)):
         raise UsageError("why_no_verdict", rule=rule, unit=unit, year_group=year_group or "-", subject=subject or "-")
     why_not = dict(judged.not_judged.iter_rows()).get(rule) if verdicts.is_empty() else None
     line = verdicts.row(0, named=True) if verdicts.height else None

@@ -26,9 +26,13 @@ from eduq.bulletins.dossier_text import cells_wide, wrap_text
 from eduq.disclosure import PublishableDossier, protect_dossier
 from eduq.errors import DisclosureError, UsageError
 from eduq.estimates.series import sources_from_scores
+from eduq.intake import read_scores
 from eduq.locale import LANGUAGES
+from eduq.registers import PackStatement
+from eduq.resources import sample_data_path
 from eduq.rulepacks.judging import judge
 from eduq.rulepacks.model import RulePack
+from eduq.rulepacks.reading import load_rulepack
 from eduq.rulepacks.trace import Explanation, choose_verdict, explain
 from eduq.settings import RunSettings
 
@@ -277,3 +281,23 @@ def test_numbers_go_to_a_file(tmp_path: Path) -> None:
     assert repr(found()).startswith("Explanation(")
     assert "<table" in found()._repr_html_()
     assert found().settings["as_of"] == dt.date(2026, 8, 31)
+
+
+def test_an_open_number_is_named_as_the_bureau_must_state_it() -> None:
+    explained = explain(
+        county_source(), unit="A", rule="ezhou.school.award", as_of=AS_OF,
+        pack=load_rulepack("ezhou", as_of=AS_OF, statements={"ezhou": PackStatement.model_validate({"from": "2010-01-01"})}),
+    )  # fmt: skip
+    said = render_dossier(protect_dossier(explained, edition="bureau"), format="text", lang="zh").replace("\n    ", "")
+    assert "ezhou.school.award.rise" in said
+    assert "conditions.0" not in said
+
+
+def test_a_ban_that_is_met_is_not_barred_by_itself() -> None:
+    stated = {"ezhou": PackStatement.model_validate({"from": "2010-01-01"})}
+    ezhou = load_rulepack("ezhou", as_of=AS_OF, statements=stated)
+    source = sources_from_scores([read_scores(sample_data_path() / "2021-1-g8-mid")], county_registers())
+    explained = explain(source, unit="2021-1-g8-mid", rule="ezhou.exam.unlawful", as_of=AS_OF, pack=ezhou)
+    assert explained.verdicts["clause_result"].cast(pl.String).to_list() == ["met", "met"]
+    for lang, words in (("zh", "国家规定禁止据此评价"), ("en", "National rules forbid")):
+        assert words not in render_dossier(protect_dossier(explained, edition="bureau"), format="text", lang=lang)  # type: ignore[arg-type]

@@ -1,0 +1,249 @@
+"""What ``eduq compare`` prints and writes: a line per unit in order, then sentences and what may be read into them."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import math
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from eduq.locale import Lang, has_text, text
+
+if TYPE_CHECKING:
+    from eduq.estimates.comparison import ComparisonResult
+
+__all__ = ["Compared", "show_compared", "write_compared"]
+
+_MAX_ROWS = 100
+_WIDTH = 132
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A comparison with what the command knows of it.
+
+    Attributes
+    ----------
+    result
+        Of the estimator.
+    frame
+        Its table as far as it may be shown.
+    what
+        Where it comes from, in words.
+    names
+        Names of units by id.
+    """
+
+    result: ComparisonResult
+    frame: pl.DataFrame
+    what: str
+    names: Mapping[str, str]
+
+
+def _family(found: Compared) -> list[str]:
+    """Return the family columns that tell comparisons apart; one that others already do is left out."""
+    columns = list(found.result.columns.family)
+    for name in reversed(columns):
+        rest = [other for other in columns if other != name]
+        if found.frame[name].n_unique() == 1 or (rest and _tells(found.frame, rest) == _tells(found.frame, [*rest, name])):
+            columns = rest
+    return columns
+
+
+def _tells(frame: pl.DataFrame, names: list[str]) -> int:
+    return frame.select(names).n_unique()
+
+
+def _worded(column: str, value: Any, lang: Lang) -> str:
+    """Return a value of a family column in words; a comparison group without its exam, which the title names."""
+    if column == "comparison_group":
+        return str(value).partition(".")[2] or str(value)
+    key = f"bulletin.{column}.{value}"
+    return text(key, lang) if column in ("subject", "year_group") and has_text(key) else str(value)
+
+
+def _unit(found: Compared, unit: Any) -> str:
+    school, _, rest = str(unit).partition("/")
+    name = found.names.get(school)
+    return str(unit) if name is None else f"{unit} {name}" + (f" {rest}" if rest else "")
+
+
+def _ordered(found: Compared) -> list[dict[str, Any]]:
+    """Return the rows by comparison, then by rank; what is not ranked last."""
+    columns = found.result.columns
+
+    def place(line: dict[str, Any]) -> tuple[Any, ...]:
+        rank = math.inf if line["rank"] is None else line["rank"]
+        return (*(str(line[name]) for name in columns.family), rank, str(line[columns.unit]))
+
+    return sorted(found.frame.iter_rows(named=True), key=place)
+
+
+def _number(found: Compared, value: float | None, *, signed: bool = False) -> str:
+    if value is None:
+        return "—"
+    rate = found.result.settings["rate"]
+    shown = f"{100 * value if rate else value:{'+' if signed else ''}.{1 if rate else 2}f}"
+    shown = shown if any(digit in shown for digit in "123456789") else shown.lstrip("+-")
+    return shown.replace("-", "−")
+
+
+def _chance(value: float | None) -> str:
+    return "—" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _table(found: Compared, rows: list[dict[str, Any]], lang: Lang) -> Table:
+    settings = found.result.settings
+    level = f"{100 * settings['level']:g}%"
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column(text("cli.trend.unit", lang), no_wrap=True)
+    family = _family(found)
+    for name in family:
+        key = {"subject": "cli.trend.subject", "year_group": "cli.trend.year_group", "comparison_group": "cli.compare.group"}.get(
+            name
+        )
+        table.add_column(name if key is None else text(key, lang), no_wrap=True)
+    columns = ("n", "estimate", "contrast", "q", "shrunken", "rank", "last", "funnel")
+    against = text(f"compare.whom.{'group' if settings['reference'] is None else 'reference'}", lang)
+    for name in columns:
+        table.add_column(
+            text(f"cli.compare.{name}", lang, level=level, whom=against), justify="right", no_wrap=name != "contrast"
+        )
+    for line in rows:
+        contrast = "—"
+        if line["contrast"] is not None:
+            low, high = (_number(found, line[f"contrast_{side}"], signed=True) for side in ("lower", "upper"))
+            contrast = f"{_number(found, line['contrast'], signed=True)} ({low} — {high})"
+        ranks = "—" if line["rank"] is None else f"{line['rank_lower']}–{line['rank_upper']}"
+        last = (
+            "—"
+            if line["could_be_last"] is None
+            else text(f"bulletin.history.is_{'yes' if line['could_be_last'] else 'no'}", lang)
+        )
+        if line["could_be_last"] and line["p_last"] is not None:
+            last += f" ({line['p_last']:.2f})"
+        outer = line["funnel_998"] not in (None, "in")
+        side = line["funnel"]
+        table.add_row(
+            _unit(found, line[found.result.columns.unit]),
+            *(_worded(name, line[name], lang) for name in family),
+            "—" if line["n"] is None else str(line["n"]),
+            _number(found, line["estimate"]),
+            contrast,
+            _chance(line["q_value"]),
+            _number(found, line["shrunken"]),
+            ranks,
+            last,
+            "—" if side is None else text(f"cli.compare.side_{side}{'_outer' if outer else ''}", lang),
+        )
+    return table
+
+
+def _sentences(found: Compared, rows: list[dict[str, Any]], lang: Lang) -> list[str]:
+    """Return the fixed sentence of each row, units by name."""
+    if not rows:
+        return []
+    columns = found.result.columns
+    labels = [
+        " · ".join([_unit(found, line[columns.unit]), *(_worded(name, line[name], lang) for name in _family(found))])
+        for line in rows
+    ]
+    frame = pl.DataFrame(rows, schema=found.frame.schema).with_columns(pl.Series(columns.unit, labels, dtype=pl.String))
+    return dataclasses.replace(found.result, frame=frame).sentences(lang)["sentence"].to_list()
+
+
+def _lines_after(found: Compared, rows: list[dict[str, Any]], lang: Lang) -> list[str]:
+    settings, alpha = found.result.settings, 1 - found.result.settings["level"]
+    differ = [line for line in rows if line["q_value"] is not None and line["q_value"] <= alpha]
+    last = sum(bool(line["could_be_last"]) for line in rows)
+    lines = [text("cli.compare.tally", lang, n=len(rows), differ=len(differ), last=last, alpha=f"{alpha:g}")]
+    reasons = Counter(line["reason"] for line in rows if line["reason"] is not None)
+    lines += [
+        text("cli.compare.reason", lang, n=n, reason=text(f"compare.reason.{code}", lang)) for code, n in sorted(reasons.items())
+    ]
+    lines += ["", *(f"- {said}" for said in _sentences(found, differ[:_MAX_ROWS], lang))] if differ else []
+    lines += ["", text("cli.compare.reading", lang, level=f"{100 * settings['level']:g}%")]
+    if settings["reference"] is not None:
+        lines.append(text("cli.compare.source", lang, value=settings["reference"], source=settings["reference_source"]))
+    if settings["rate"]:
+        lines.append(text("cli.compare.rates", lang))
+    return lines
+
+
+def _print_table(found: Compared, console: Console, lang: Lang) -> None:
+    rows = _ordered(found)
+    console.print(Text(text("cli.compare.title", lang, what=found.what), style="bold"))
+    console.print(_table(found, rows[:_MAX_ROWS], lang))
+    if len(rows) > _MAX_ROWS:
+        console.print(text("cli.trend.more", lang, n=len(rows) - _MAX_ROWS))
+    console.print()
+    for line in _lines_after(found, rows, lang):
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def _with_sentences(found: Compared, lang: Lang) -> pl.DataFrame:
+    rows = _ordered(found)
+    frame = pl.DataFrame(rows, schema=found.frame.schema)
+    return frame.with_columns(pl.Series("sentence", _sentences(found, rows, lang), dtype=pl.String))
+
+
+def _as_json(found: Compared, lang: Lang) -> str:
+    result = found.result
+    document = {
+        "schema": "eduq.compare/1",
+        "what": found.what,
+        "settings": result.settings,
+        "models": [
+            {"family": dict(zip(result.columns.family, key, strict=True)), **dataclasses.asdict(model)}
+            for key, model in result.models.items()
+        ],
+        "units": _with_sentences(found, lang).to_dicts(),
+    }
+    return json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True, default=str) + "\n"
+
+
+def _as_text(found: Compared, form: str, lang: Lang) -> str:
+    if form == "json":
+        return _as_json(found, lang)
+    if form == "csv":
+        return _with_sentences(found, lang).write_csv()
+    buffer = io.StringIO()
+    _print_table(found, Console(file=buffer, width=_WIDTH, highlight=False, color_system=None), lang)
+    return buffer.getvalue()
+
+
+def show_compared(found: Compared, form: str, lang: Lang) -> None:
+    """Print a comparison as table, JSON or CSV."""
+    console = Console(highlight=False)
+    if form == "table" and console.is_terminal:
+        _print_table(found, console, lang)
+    else:
+        sys.stdout.write(_as_text(found, form, lang))
+
+
+def write_compared(found: Compared, path: Path, form: str, lang: Lang) -> Path:
+    """Write a comparison to a file, whole or not at all, and return its path."""
+    from eduq.errors import UsageError
+
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if form == "parquet":
+            _with_sentences(found, lang).write_parquet(part)
+        else:
+            mark = "\ufeff" if form == "csv" else ""  # so that a spreadsheet reads the Chinese
+            part.write_text(mark + _as_text(found, form, lang), encoding="utf-8")
+        return part.replace(path)
+    except OSError as error:
+        raise UsageError("output_unwritable", folder=str(path.parent), said=error.strerror or "") from None

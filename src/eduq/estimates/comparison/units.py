@@ -1,0 +1,173 @@
+"""Comparison of units of one kind: who differs from the group, and what of a ranking can be relied on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from eduq.errors import UsageError
+from eduq.estimates.comparison.fits import FittedCell, fit_cell
+from eduq.estimates.comparison.inputs import OUTPUT, Columns, choose_columns, read_cells
+from eduq.estimates.comparison.results import ComparisonResult
+from eduq.estimates.declines.multiplicity import adjust_bh
+
+__all__ = ["compare_units"]
+
+_WHOLE = ("n", "rank", "rank_lower", "rank_upper", "n_units", "family_size")
+_SAID = ("could_be_last", "could_be_first")
+_TEXTS = ("funnel", "funnel_998", "reason", "method")
+
+
+def compare_units(
+    frame: pl.DataFrame | pl.LazyFrame,
+    *,
+    unit: str = "school_id",
+    estimate: str = "estimate",
+    std_error: str | None = None,
+    sd: str | None = None,
+    n: str | None = None,
+    family: Sequence[str] = (),
+    rate: bool = False,
+    reference: float | str | None = None,
+    reference_source: str | None = None,
+    level: float = 0.95,
+    min_n: int = 10,
+    high_is_first: bool = True,
+) -> ComparisonResult:
+    """Compare units: contrast with the group, shrunken estimate, simultaneous rank sets, who could be last, funnel limits.
+
+    Estimates are of different pupils, so independent, each with its own standard error (not that of its difference from the
+    group: the unit being part of the group is allowed for here).
+
+    Parameters
+    ----------
+    frame
+        One row per unit (and family), any Polars frame.
+    unit, estimate
+        Columns of the units and of their estimates; null estimates are kept, with a reason.
+    std_error
+        Column of standard errors; by default ``std_error`` where the frame has it, else from ``sd`` and ``n``.
+    sd
+        Column of the pupils' SD within the unit (divisor n − 1): std_error = sd/√n, pooled within all units below 30 pupils.
+    n
+        Column of numbers of pupils; ``n`` where the frame has it. With it the group mean is that of all pupils, else of units.
+    family
+        Columns that make separate comparisons (``["subject"]``, ``["year_group", "area_type"]``: like with like). Ranks, means
+        and funnels are their own; the p-values of the whole call are one family (Benjamini-Hochberg).
+    rate
+        Estimates are rates between 0 and 1 of n pupils: Wilson intervals, rank sets by
+        Newcombe's intervals of differences, binomial limits.
+    reference
+        Outside value compared with instead of the group mean (a province mean), taken as exactly known: a number, or a column
+        with one value per comparison.
+    reference_source
+        Where the reference comes from; needed with it.
+    level
+        Level of the intervals and, simultaneously for all units of a comparison, of the rank sets.
+    min_n
+        Units with fewer pupils are not ranked (no place in the order, nor among those that could be last); pool their years.
+        Without n there is no such bound.
+    high_is_first
+        Rank 1 is the highest value; False where low values are good.
+
+    Returns
+    -------
+    ComparisonResult
+        ``.frame`` one row per unit and family (columns: see there), ``.model``, ``.models``, ``.sentences(lang)``, ``.pairs``.
+
+    Raises
+    ------
+    UsageError
+        ``compare_column_missing``, ``compare_no_error``, ``compare_name_taken``, ``compare_option``, ``compare_source``,
+        ``compare_reference_source``.
+    DataFileError
+        ``compare_value``, ``compare_duplicate``.
+    NotAssessableError
+        ``compare_no_estimates``.
+
+    References
+    ----------
+    Paule and Mandel (1982); Hayter (1984); Mogstad, Romano, Shaikh and Wilhelm (2024); Gupta (1965); Spiegelhalter (2005);
+    Newcombe (1998); Benjamini and Hochberg (1995), as cited at each formula.
+
+    Examples
+    --------
+    >>> schools = pl.DataFrame({
+    ...     "school_id": ["A", "B", "C", "D", "E"],
+    ...     "estimate": [0.6, 0.05, 0.0, -0.05, -0.6],
+    ...     "std_error": [0.1] * 5,
+    ... })
+    >>> compare_units(schools).frame.select("school_id", "rank", "rank_lower", "rank_upper", "could_be_last").rows()[1:]
+    [('B', 2, 2, 4, False), ('C', 3, 2, 4, False), ('D', 4, 2, 4, False), ('E', 5, 5, 5, True)]
+    """
+    given = frame.collect() if isinstance(frame, pl.LazyFrame) else frame
+    if not isinstance(given, pl.DataFrame):
+        raise UsageError("compare_source", found=type(frame).__name__)
+    family = (family,) if isinstance(family, str) else tuple(family)
+    if not (0.5 < level < 1) or min_n < 0 or not _is_reference(reference, rate=rate):
+        raise UsageError("compare_option")
+    if (reference is None) != (not (reference_source or "").strip()):
+        raise UsageError("compare_reference_source")
+    outside = None if reference is None else reference if isinstance(reference, str) else float(reference)
+    columns = choose_columns(given, Columns(unit, estimate, std_error, sd, n, family, outside, rate))
+    fits = [
+        fit_cell(cell, level=level, rate=rate, has_n=columns.n is not None, min_n=min_n, high_is_first=high_is_first)
+        for cell in read_cells(given, columns)
+    ]
+    settings: dict[str, Any] = {
+        "unit": unit,
+        "estimate": estimate,
+        "std_error": columns.std_error,
+        "sd": columns.sd,
+        "n": columns.n,
+        "family": list(family),
+        "rate": rate,
+        "reference": outside,
+        "reference_source": reference_source,
+        "level": level,
+        "min_n": min_n,
+        "high_is_first": high_is_first,
+    }
+    models = {fit.cell.key: fit.model for fit in fits if fit.model is not None}
+    return ComparisonResult(frame=_lay_out(fits, columns, level), settings=settings, models=models, columns=columns)
+
+
+def _is_reference(reference: float | str | None, *, rate: bool) -> bool:
+    if reference is None or isinstance(reference, str):
+        return True
+    return math.isfinite(reference) and (not rate or 0 <= reference <= 1)
+
+
+def _lay_out(fits: list[FittedCell], columns: Columns, level: float) -> pl.DataFrame:
+    """Return the rows of all comparisons, with the q-values of their whole family."""
+    p = np.concatenate([fit.columns.get("p_value", np.full(len(fit.cell.units), np.nan)) for fit in fits])
+    q = adjust_bh(p)
+    family_size = int((~np.isnan(p)).sum())
+    parts, first = [], 0
+    for fit in fits:
+        size = len(fit.cell.units)
+        own = fit.columns | {"q_value": q[first : first + size]}
+        first += size
+        ranked = fit.model.n_ranked if fit.model is not None else 0
+        own["n_units"] = np.full(size, float(ranked))
+        own["family_size"] = np.full(size, float(family_size))
+        own["conf_level"] = np.full(size, level)
+        own["method"] = np.full(size, "wilson" if columns.rate else "normal", dtype=object)
+        labels = [pl.Series(name, [value] * size) for name, value in zip(columns.family, fit.cell.key, strict=True)]
+        parts.append(pl.DataFrame([*labels, fit.cell.units.alias(columns.unit), *(_series(name, own, size) for name in OUTPUT)]))
+    return pl.concat(parts, how="vertical_relaxed")
+
+
+def _series(name: str, values: dict[str, NDArray[Any]], size: int) -> pl.Series:
+    found = values.get(name)
+    if name in _TEXTS or name in _SAID:
+        dtype: Any = pl.String if name in _TEXTS else pl.Boolean
+        return pl.Series(name, [None] * size if found is None else found.tolist(), dtype=dtype)
+    numbers = np.full(size, np.nan) if found is None else np.array(found, dtype=np.float64)
+    series = pl.Series(name, numbers, dtype=pl.Float64).fill_nan(None)
+    return series.cast(pl.Int64) if name in _WHOLE else series

@@ -1,0 +1,122 @@
+"""The result of the equity estimator: indices, limits, course, lowest part, sentences, picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import polars as pl
+
+from eduq.errors import UsageError
+from eduq.estimates.results import EstimateResult
+from eduq.locale import Lang, text
+
+__all__ = ["EquityResult"]
+
+_DRAWN = 120
+"""A picture of more lines than this cannot be read."""
+
+
+@dataclass(frozen=True)
+class EquityResult(EstimateResult):
+    """How equal the units are, with what it was compared and how it moved.
+
+    Attributes
+    ----------
+    frame
+        One row per index and table (one table per combination of the family columns; of an exam, per paper and
+        comparison_group): the family columns, index (String id, wording ``equity.index.<id>``), attribute, group, reference (of
+        gaps and decompositions; else null), value, std_error, ci_lower, ci_upper, conf_level (Float64), n_units, n (Int64,
+        pupils), method (wording ``equity.method.<method>``), reason (wording ``equity.reason.<reason>`` or, of comparison groups,
+        ``reasons.<reason>``: why value or interval are missing; null where both are there).
+        Where no formula gives a standard error it is half the interval over the normal quantile.
+    settings
+        What it depends on.
+    bottom
+        The lowest part per unit: family columns, unit, n, n_bottom, share, ci_lower, ci_upper (Wilson), threshold, area_share
+        (the share really at or below the threshold, ties included), reason.
+    limits
+        One row per index, table and limit in force: value, ci_lower, ci_upper, limit, reaching, state (below, above,
+        undecided, not_assessable), source, valid_from, valid_to.
+    course
+        With ``period``: change a year of every index: slope, std_error, df, ci_lower, ci_upper, p_value, n_periods, first, last,
+        spacing (years or order), reason (too_few_periods, no_std_error).
+    family
+        The family columns.
+    """
+
+    bottom: pl.DataFrame
+    limits: pl.DataFrame
+    course: pl.DataFrame
+    family: tuple[str, ...]
+
+    def summary(self) -> str:
+        """Return one line: indices, tables, how many have no number, and the states against limits."""
+        tables = self.frame.select(self.family).n_unique() if self.family else 1
+        missing = self.frame["value"].null_count()
+        said = f"{self.frame['index'].n_unique()} indices of {tables} tables of units, {missing} without a number"
+        if self.limits.height:
+            counts = dict(self.limits.group_by("state").len().iter_rows())
+            said += "; limits: " + ", ".join(f"{state} {counts[state]}" for state in sorted(counts))
+        return said
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(self.summary())}</p>{self.frame._repr_html_()}"
+
+    def sentences(self, lang: Lang | None = None) -> pl.DataFrame:
+        """Return one fixed sentence per row of ``limits``: family columns, index, state, sentence."""
+        said = []
+        for line in self.limits.iter_rows(named=True):
+            key = line["state"] if line["ci_lower"] is not None or line["state"] == "not_assessable" else f"{line['state']}_plain"
+            said.append(
+                text(
+                    f"equity.sentence.{key}",
+                    lang,
+                    index=text(f"equity.index.{line['index']}", lang),
+                    limit=f"{line['limit']:g}",
+                    **{name: _shown(line[column]) for name, column in _NUMBERS.items()},
+                )
+            )
+        keys = [*self.family, "index", "state"]
+        return self.limits.select(keys).with_columns(pl.Series("sentence", said, dtype=pl.String))
+
+    def plot(self, index: str = "between_school_share") -> Any:
+        """Return one index of every table with its interval, and its limits as lines (lets-plot).
+
+        Parameters
+        ----------
+        index
+            Id of an index; gaps are drawn one line per pair of sides.
+
+        Raises
+        ------
+        UsageError
+            ``equity_nothing_to_draw``: no table has a value of this index; ``equity_too_many_lines``: more than 120.
+        """
+        import lets_plot as lp
+
+        parts = [*self.family, "attribute", "group", "reference"]
+        label = pl.concat_str([pl.col(name).cast(pl.String) for name in parts], separator=" · ", ignore_nulls=True)
+        drawn = self.frame.filter(pl.col("index") == index, pl.col("value").is_not_null()).with_columns(label.alias("table"))
+        if drawn.is_empty():
+            raise UsageError("equity_nothing_to_draw", index=index, known=", ".join(self.frame["index"].unique().sort()))
+        if drawn.height > _DRAWN:
+            raise UsageError("equity_too_many_lines", n=drawn.height, most=_DRAWN)
+        columns = ["table", "value", "ci_lower", "ci_upper"]
+        with_interval = drawn.filter(pl.col("ci_lower").is_not_null())
+        picture = lp.ggplot(drawn.select(columns).to_dict(as_series=False), lp.aes("value", "table"))
+        for limit in self.limits.filter(pl.col("index") == index)["limit"].unique().sort():
+            picture += lp.geom_vline(xintercept=limit, color="#b3541e", size=0.8, linetype="dashed")
+        if with_interval.height:
+            data = with_interval.select(columns).to_dict(as_series=False)
+            bars = lp.aes(y="table", xmin="ci_lower", xmax="ci_upper")
+            picture += lp.geom_errorbar(bars, data=data, color="#8a94a0", width=0.3, size=0.7)
+        return picture + lp.geom_point(color="#1f4e79", size=2.6) + lp.labs(x="", y="") + lp.ggsize(800, 80 + 26 * drawn.height)
+
+
+_NUMBERS = {"value": "value", "low": "ci_lower", "high": "ci_upper"}
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
