@@ -163,8 +163,6 @@ def test_rates_of_an_archive_are_rates(archive: Archive, run: Run) -> None:
         (("t.csv", "--measure", "z_mean"), "trend_option"),
         (("--archive", "x", "--rate"), "trend_option"),
         (("t.csv", "--format", "parquet"), "format_needs_out"),
-        (("absent.csv",), "trend_file"),
-        (("t.xlsx",), "trend_file"),
     ],
 )
 def test_what_does_not_fit_together_stops(arguments: tuple[str, ...], code: str, run: Run, tmp_path: Path) -> None:
@@ -172,6 +170,16 @@ def test_what_does_not_fit_together_stops(arguments: tuple[str, ...], code: str,
     done = run("compare", *arguments)
     assert done.returncode == 2, done.stderr
     assert code in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["absent.csv", "t.xlsx", "t[1].parquet"])
+def test_a_table_that_cannot_be_read_stops(name: str, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "t.xlsx").write_bytes(b"PK")
+    (tmp_path / "t[1].parquet").write_bytes(b"PAR1")
+    done = run("compare", name)
+    assert done.returncode == 11, done.stderr
+    assert "trend_file" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -155,8 +155,6 @@ def test_a_table_of_aggregates(name: str, run: Run, tmp_path: Path) -> None:
         (("t.csv", "--measure", "z_mean"), "trend_option"),
         (("--archive", "x", "--unit", "who"), "trend_option"),
         (("t.csv", "--format", "parquet"), "format_needs_out"),
-        (("absent.csv",), "trend_file"),
-        (("t.xlsx",), "trend_file"),
     ],
 )
 def test_what_does_not_fit_together_stops(arguments: tuple[str, ...], code: str, run: Run, tmp_path: Path) -> None:
@@ -164,6 +162,41 @@ def test_what_does_not_fit_together_stops(arguments: tuple[str, ...], code: str,
     done = run("trend", *arguments)
     assert done.returncode == 2, done.stderr
     assert f"({code})" in done.stderr.replace("（", "(") or code in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-8-sig", "utf-16"])
+def test_a_table_in_another_encoding_gives_the_same(encoding: str, run: Run, tmp_path: Path) -> None:
+    table = pl.read_csv(_aggregates(tmp_path, "t.csv")).rename({"who": "学校", "when": "学年", "mean": "平均", "se": "误差"})
+    (tmp_path / "u.csv").write_bytes(table.write_csv().encode("utf-8"))
+    (tmp_path / "v.csv").write_bytes(table.write_csv().encode(encoding))
+    named = (
+        "--unit",
+        "学校",
+        "--period",
+        "学年",
+        "--estimate",
+        "平均",
+        "--std-error",
+        "误差",
+        "--scale",
+        "10",
+        "--format",
+        "csv",
+    )
+    plain, other = (run("trend", name, *named) for name in ("u.csv", "v.csv"))
+    assert (plain.returncode, other.returncode) == (0, 0), other.stderr
+    assert "学校" in plain.stdout
+    assert other.stdout == plain.stdout
+
+
+@pytest.mark.parametrize("name", ["absent.csv", "t.xlsx", "t[1].parquet"])
+def test_a_table_that_cannot_be_read_stops(name: str, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "t.xlsx").write_bytes(b"PK")
+    (tmp_path / "t[1].parquet").write_bytes(b"PAR1")
+    done = run("trend", name)
+    assert done.returncode == 11, done.stderr
+    assert "trend_file" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -81,5 +82,5 @@ def canonical(value: Any) -> str:
 
 def file_sha256(path: str) -> str:
     """Return the SHA-256 of a file's bytes."""
-    with open(path, "rb") as file:  # noqa: PTH123
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from eduq.cli.aggregates import TableFormat, choose_form, read_aggregates, refuse_options, split_names
 from eduq.cli.options import ArchiveOption, ArchiveVersionOption, AsOfOption, LangOption, OutputLang, as_date
-from eduq.cli.trend import TrendFormat
-from eduq.errors import Place, UsageError
+from eduq.errors import UsageError
 from eduq.locale import text
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from eduq.archive import Archive
     from eduq.cli.compare_output import Compared
 
@@ -49,22 +47,22 @@ def compare_command(
     low_is_first: Annotated[bool, typer.Option("--low-is-first", help=text("cli.help.compare_low_is_first"))] = False,
     reference: Annotated[float | None, _column("reference", "reference")] = None,
     reference_source: Annotated[str | None, _column("reference-source", "reference_source")] = None,
-    form: Annotated[TrendFormat | None, _column("format", "format")] = None,
+    form: Annotated[TableFormat | None, _column("format", "format")] = None,
     out: Annotated[Path | None, _column("out", "out")] = None,
     lang: LangOption = OutputLang.zh,
 ) -> None:
     """Compare units."""
     from eduq.cli.compare_output import show_compared, write_compared
 
-    chosen = _form(form, out)
+    chosen = choose_form(form, out)
     of_file = dict(zip(_OF_FILE, (unit, estimate, std_error, sd, n, family), strict=True)) | {"--rate": rate or None}
     of_archive = dict(zip(_OF_ARCHIVE, (measure, exam, subject, year_group, term, by, as_of, archive_version), strict=True))
     common = {"reference": reference, "reference_source": reference_source, "high_is_first": not low_is_first}
     if file is not None:  # an archive named by EDUQ_ARCHIVE does not stand in the way of a file
-        _refuse(of_archive, "file")
+        refuse_options(of_archive, "file")
         found = _from_file(file, of_file, common)
     elif archive is not None:
-        _refuse(of_file, "archive")
+        refuse_options(of_file, "archive")
         found = _from_archive(archive, of_archive | {"--as-of": as_date(as_of)}, common, lang)
     else:
         raise UsageError("compare_nothing_given")
@@ -74,40 +72,18 @@ def compare_command(
         show_compared(found, chosen.value, lang.value)
 
 
-def _form(form: TrendFormat | None, out: Path | None) -> TrendFormat:
-    """Return the form asked for, or the one that the suffix of the file says."""
-    suffix = "" if out is None else out.suffix.removeprefix(".")
-    if form is None:
-        return TrendFormat(suffix) if suffix in ("json", "csv", "parquet") else TrendFormat.table
-    if form is TrendFormat.parquet and out is None:
-        raise UsageError("format_needs_out", format=form.value)
-    return form
-
-
-def _refuse(options: dict[str, Any], door: str) -> None:
-    """Stop at an option that the source given has no use for."""
-    for name, value in options.items():
-        if value is not None:
-            other = "archive" if door == "file" else "file"
-            raise UsageError("trend_option", option=name, door=text(f"cli.trend.door_{other}"))
-
-
-def _split(names: str | None) -> list[str] | None:
-    return None if names is None else [name.strip() for name in names.split(",") if name.strip()]
-
-
 def _from_file(path: Path, asked: dict[str, Any], common: dict[str, Any]) -> Compared:
     from eduq.cli.compare_output import Compared
     from eduq.estimates.comparison import compare_units
 
     result = compare_units(
-        _read_table(path),
+        read_aggregates(path),
         unit=asked["--unit"] or "school_id",
         estimate=asked["--estimate"] or "estimate",
         std_error=asked["--std-error"],
         sd=asked["--sd"],
         n=asked["--n"],
-        family=_split(asked["--family"]) or (),
+        family=split_names(asked["--family"]) or (),
         rate=bool(asked["--rate"]),
         **common,
     )
@@ -135,8 +111,8 @@ def _from_archive(folder: Path, asked: dict[str, Any], common: dict[str, Any], l
         store,
         unit_type=unit_type,
         measures=[measure],
-        subjects=None if subject in (None, "all") else _split(subject),
-        year_groups=_split(asked["--year-group"]),
+        subjects=None if subject in (None, "all") else split_names(subject),
+        year_groups=split_names(asked["--year-group"]),
         term=asked["--term"],
         as_of=asked["--as-of"],
     )
@@ -179,16 +155,3 @@ def _place_exam(store: Archive, asked: dict[str, Any]) -> dict[str, Any]:
         raise UsageError("compare_exam_unknown", exam=asked["--exam"], known=known)
     line = found.row(0, named=True)
     return asked | {"--term": line["term"], "--as-of": line["date"], "--year-group": line["year_group"]}
-
-
-def _read_table(path: Path) -> pl.DataFrame:
-    import polars as pl
-
-    try:
-        if path.suffix == ".parquet":
-            return pl.read_parquet(path)
-        if path.suffix == ".csv":
-            return pl.read_csv(path, infer_schema_length=None, encoding="utf8")
-    except (OSError, pl.exceptions.PolarsError):
-        raise UsageError("trend_file", Place(file=path.name), file=path.name) from None
-    raise UsageError("trend_file", Place(file=path.name), file=path.name)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from eduq.cli.aggregates import TableFormat, choose_form, read_aggregates, refuse_options, split_names
 from eduq.cli.options import ArchiveOption, ArchiveVersionOption, AsOfOption, LangOption, OutputLang, as_date
-from eduq.errors import Place, UsageError
+from eduq.errors import UsageError
 from eduq.locale import text
 
 if TYPE_CHECKING:
@@ -17,19 +17,10 @@ if TYPE_CHECKING:
 
     from eduq.cli.trend_output import Trend
 
-__all__ = ["TrendFormat", "trend_command"]
+__all__ = ["trend_command"]
 
 _OF_FILE = ("--unit", "--period", "--estimate", "--std-error", "--sd", "--n", "--scale", "--family")
 _OF_ARCHIVE = ("--measure", "--subject", "--year-group", "--term", "--by", "--as-of", "--archive-version")
-
-
-class TrendFormat(StrEnum):
-    """How the declines are given."""
-
-    table = "table"
-    json = "json"
-    csv = "csv"
-    parquet = "parquet"
 
 
 def _column(name: str, key: str) -> Any:
@@ -55,21 +46,21 @@ def trend_command(
     scale: Annotated[str | None, _column("scale", "scale")] = None,
     family: Annotated[str | None, _column("family", "family")] = None,
     last_place: Annotated[bool, typer.Option("--last-place", help=text("cli.help.trend_last_place"))] = False,
-    form: Annotated[TrendFormat | None, _column("format", "format")] = None,
+    form: Annotated[TableFormat | None, _column("format", "format")] = None,
     out: Annotated[Path | None, _column("out", "out")] = None,
     lang: LangOption = OutputLang.zh,
 ) -> None:
     """Look for declines."""
     from eduq.cli.trend_output import show_trend, write_trend
 
-    chosen = _form(form, out)
+    chosen = choose_form(form, out)
     of_file = dict(zip(_OF_FILE, (unit, period, estimate, std_error, sd, n, scale, family), strict=True))
     of_archive = dict(zip(_OF_ARCHIVE, (measure, subject, year_group, term, by, as_of, archive_version), strict=True))
     if file is not None:  # an archive named by EDUQ_ARCHIVE does not stand in the way of a file
-        _refuse(of_archive, "file")
+        refuse_options(of_archive, "file")
         found = _from_file(file, of_file, last_place=last_place)
     elif archive is not None:
-        _refuse(of_file, "archive")
+        refuse_options(of_file, "archive")
         asked = of_archive | {"--as-of": as_date(as_of)}
         found = _from_archive(archive, asked, last_place=last_place, lang=lang)
     else:
@@ -78,28 +69,6 @@ def trend_command(
         print(write_trend(found, out, chosen.value, lang.value))
     else:
         show_trend(found, chosen.value, lang.value)
-
-
-def _form(form: TrendFormat | None, out: Path | None) -> TrendFormat:
-    """Return the form asked for, or the one that the suffix of the file says."""
-    suffix = "" if out is None else out.suffix.removeprefix(".")
-    if form is None:
-        return TrendFormat(suffix) if suffix in ("json", "csv", "parquet") else TrendFormat.table
-    if form is TrendFormat.parquet and out is None:
-        raise UsageError("format_needs_out", format=form.value)
-    return form
-
-
-def _refuse(options: dict[str, Any], door: str) -> None:
-    """Stop at an option that the source given has no use for."""
-    for name, value in options.items():
-        if value is not None:
-            other = "archive" if door == "file" else "file"
-            raise UsageError("trend_option", option=name, door=text(f"cli.trend.door_{other}"))
-
-
-def _split(names: str | None) -> list[str] | None:
-    return None if names is None else [name.strip() for name in names.split(",") if name.strip()]
 
 
 def _from_archive(archive: Path, asked: dict[str, Any], *, last_place: bool, lang: OutputLang) -> Trend:
@@ -117,8 +86,8 @@ def _from_archive(archive: Path, asked: dict[str, Any], *, last_place: bool, lan
         store,
         measure=measure,
         unit_type=unit_type,
-        subjects=None if subject in (None, "all") else _split(subject),
-        year_groups=_split(asked["--year-group"]),
+        subjects=None if subject in (None, "all") else split_names(subject),
+        year_groups=split_names(asked["--year-group"]),
         term=asked["--term"],
         as_of=asked["--as-of"],
         last_place=last_place,
@@ -135,7 +104,7 @@ def _from_file(path: Path, asked: dict[str, Any], *, last_place: bool) -> Trend:
     from eduq.estimates.declines import detect_declines
 
     scale = asked["--scale"]
-    table = _read_table(path)
+    table = read_aggregates(path)
     if scale is None:
         _refuse_other_units(table, asked["--estimate"] or "estimate", asked["--sd"])
     result = detect_declines(
@@ -147,7 +116,7 @@ def _from_file(path: Path, asked: dict[str, Any], *, last_place: bool) -> Trend:
         sd=asked["--sd"],
         n=asked["--n"],
         scale=_number_or_name(scale),
-        family=_split(asked["--family"]) or (),
+        family=split_names(asked["--family"]) or (),
         last_place=last_place,
     )
     what = text("cli.trend.of_file", None, file=path.name, estimate=asked["--estimate"] or "estimate")
@@ -176,16 +145,3 @@ def _number_or_name(scale: str | None) -> float | str | None:
         return None if scale is None else float(scale)
     except ValueError:
         return scale
-
-
-def _read_table(path: Path) -> pl.DataFrame:
-    import polars as pl
-
-    try:
-        if path.suffix == ".parquet":
-            return pl.read_parquet(path)
-        if path.suffix == ".csv":
-            return pl.read_csv(path, infer_schema_length=None, encoding="utf8")
-    except (OSError, pl.exceptions.PolarsError):
-        raise UsageError("trend_file", Place(file=path.name), file=path.name) from None
-    raise UsageError("trend_file", Place(file=path.name), file=path.name)

@@ -81,7 +81,7 @@ def open_text(source: SourceFile, known: Sequence[str] = ()) -> TextTable:
     DataFileError
         ``encoding_unknown``, ``no_header``, ``file_too_large``; while the body is read ``row_too_long``, ``quotes_unbalanced``.
     """
-    data, encoding = decode_text(source)
+    data, encoding = decode_text(source.data, source.place)
     if b"\n" not in data and b"\r" in data:
         data = data.replace(b"\r", b"\n")
     records, ends = _split_records(data, HEAD_ROWS)

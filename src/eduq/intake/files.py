@@ -332,7 +332,7 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def decode_text(source: SourceFile) -> tuple[bytes, str]:
+def decode_text(data: bytes, place: Place) -> tuple[bytes, str]:
     """Return the text of a file as UTF-8 bytes without byte order mark, and the encoding it had.
 
     UTF-16 is told by its byte order mark; else the whole file is UTF-8, else the whole file is GB18030.
@@ -342,18 +342,17 @@ def decode_text(source: SourceFile) -> tuple[bytes, str]:
     DataFileError
         ``encoding_unknown``.
     """
-    data = source.data
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
             return data.decode("utf-16").encode("utf-8"), "utf-16"
         except UnicodeDecodeError:
-            raise DataFileError("encoding_unknown", source.place) from None
+            raise DataFileError("encoding_unknown", place) from None
     if b"\x00" in data:
-        raise DataFileError("encoding_unknown", source.place)
+        raise DataFileError("encoding_unknown", place)
     if _is_utf8(data):
         marked = data.startswith(codecs.BOM_UTF8)
         return (data[3:], "utf-8-sig") if marked else (data, "utf-8")
     try:
         return data.decode("gb18030").encode("utf-8"), "gb18030"
     except UnicodeDecodeError:
-        raise DataFileError("encoding_unknown", source.place) from None
+        raise DataFileError("encoding_unknown", place) from None
