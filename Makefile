@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.eduq-setup
 EXAM := sample_data/2025-2-g9-final
+PRIOR := sample_data/2024-2-g8-final
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
@@ -21,8 +22,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: setup  ## make the sample county's bulletin, in Chinese and in English, under demo_output/
-	$(BIN)/eduq analyze $(EXAM) --registers sample_data/registers --out demo_output/zh --lang zh
-	$(BIN)/eduq analyze $(EXAM) --registers sample_data/registers --out demo_output/en --lang en
+	$(BIN)/eduq analyze $(EXAM) --registers sample_data/registers --prior $(PRIOR) --out demo_output/zh --lang zh
+	$(BIN)/eduq analyze $(EXAM) --registers sample_data/registers --prior $(PRIOR) --out demo_output/en --lang en
 
 DEMO := build/demo-archive
 AS_OF ?= 2026-08-31
@@ -70,9 +71,11 @@ bench: setup  ## measure against the budgets of docs/performance.md (some minute
 	$(BIN)/python benchmarks/bench_intake.py
 	$(BIN)/python benchmarks/bench_declines.py
 	$(BIN)/python benchmarks/bench_growth.py
+	$(BIN)/python benchmarks/bench_percentiles.py --quantiles 10
 	$(BIN)/python benchmarks/bench_stress.py
 	$(BIN)/python benchmarks/bench_stress.py --table
 	$(BIN)/python benchmarks/calibration/declines.py --worlds 4000
+	$(BIN)/python benchmarks/calibration/ranks.py --worlds 3000
 	$(BIN)/python benchmarks/bench_archive.py
 	$(BIN)/python benchmarks/fuzz_intake.py
 	$(BIN)/python benchmarks/kill_archive.py

@@ -244,6 +244,18 @@ def tables_page() -> str:
         "输入文件 inputs": tables.INPUTS,
         "比较组 comparability": tables.COMPARABILITY,
         "估计表 EstimateTable (results/estimates.parquet)": dict(tables.EstimateTable.create_empty().schema),
+        "比较 comparisons (results/comparisons.parquet)": tables.COMPARISONS,
+        "增值 growth (results/growth.parquet)": tables.GROWTH,
+        "各段流动 flows (results/flows.parquet)": tables.FLOWS,
+        "均衡 equity (results/equity.parquet)": tables.EQUITY,
+        "均衡的历年变化 equity course (results/equity_course.parquet)": tables.EQUITY_COURSE,
+        "目标 targets (results/targets.parquet)": tables.TARGET_REVIEWS,
+        "任教表 teaching": tables.TEACHING,
+        "历年序列 series (results/series.parquet)": tables.SERIES,
+        "序列取舍 left_out": tables.LEFT_OUT,
+        "判定 verdicts": tables.VERDICTS,
+        "决定 decisions": tables.DECISIONS,
+        "印发登记 issued": tables.ISSUED,
     }
     parts = []
     for title, columns in frames.items():

@@ -44,6 +44,7 @@ AREAS = {
     "alike": Area(correlation=0.05),
     "few_schools": Area(schools=12),
     "equal": Area(correlation=0.0, lag=0.0),
+    "many_schools": Area(schools=400),
 }
 
 

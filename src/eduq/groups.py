@@ -7,10 +7,12 @@ equal in all of this for every paper share a *stratum*; a small table says which
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -18,7 +20,7 @@ import polars as pl
 from eduq.errors import Place, SettingsError
 from eduq.intake.exam_file import Deviation, ExamFile, PaperFacts
 from eduq.intake.score_table import ScoreTable
-from eduq.tables import CHECKS, COMPARABILITY, NOT_EXPECTED, status_column
+from eduq.tables import CHECKS, COMPARABILITY, NOT_EXPECTED, status_column, write_frame
 
 __all__ = ["COMPOSITE", "DERIVED", "EVERY_PAPER", "TOTAL", "Comparability", "add_strata", "check_comparability", "derived_papers"]
 
@@ -62,6 +64,21 @@ class Comparability:
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(self.summary())}</p>{self.frame._repr_html_()}"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What it depends on: the five sames as attested."""
+        return dict(self.attestation)
+
+    def write(self, path: str | os.PathLike[str]) -> Path:
+        """Write the groups as ``.parquet`` or ``.csv``, whole or not at all, and return the path.
+
+        Raises
+        ------
+        UsageError
+            ``format_unknown``: another suffix.
+        """
+        return write_frame(self.frame, path)
 
 
 def _deviating_schools(scores: ScoreTable) -> dict[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -30,6 +30,7 @@ __all__ = [
 
 AbsencePolicy = Literal["exclude", "zero", "rate-only", "penalty"]
 Edition = Literal["bureau", "government", "school", "teacher", "student", "public"]
+PeerColumn = Literal["stage", "kind", "area_type", "township", "cluster", "small_school"]
 EDITIONS: tuple[Edition, ...] = ("bureau", "government", "school", "teacher", "student", "public")
 UNIT_TYPES = ("area", "township", "cluster", "area_type", "school", "class", "teacher", "sex")
 """Units that results can be given for; beside them every subgroup column ``sub_<name>``."""
@@ -60,6 +61,11 @@ class RunSettings(StrictModel):
         A comparison group of fewer candidates gets the remark that its SD is uncertain.
     min_n_reporting
         Numbers of units with fewer candidates are withheld, participation excepted.
+    min_n_ranking
+        Units with fewer candidates have no place in an order by one exam alone; with an archive they are pooled over the years.
+    peers
+        Columns of the register of schools by which similar schools are found (stage, kind, area_type, township, cluster,
+        small_school); one that no school, or every school alike, has a value in is passed over.
     core_papers
         Papers a candidate must have to get a composite.
     composite_min_weight
@@ -70,6 +76,15 @@ class RunSettings(StrictModel):
         Unit types to describe; empty for those of `default_units`.
     measures
         Ids of the measures to compute; empty for all that are not regional variants.
+    prior_reliability
+        Reliability (above 0, at most 1) of the scores of prior exams, by paper code or ``composite``: growth is then corrected
+        for measurement error. Nothing is corrected where none is declared.
+    growth_covariates
+        Columns of the score table (``sex``, ``sub_<name>``) that enter the multilevel growth model.
+    flow_shares
+        Shares of all linked candidates below the two cuts of the lower, middle and upper band (补差、提中、培优).
+    low_group_share
+        Share of all linked candidates in the low group of a subject (学科待提升群体).
     bulletin_rows
         Tables with more rows are cut in the bulletin (never in results/ or tables.xlsx).
     issuer, recipients, document_no
@@ -83,11 +98,17 @@ class RunSettings(StrictModel):
     participation_warning: float = Field(0.95, ge=0, le=1)
     uncertain_scale_below: int = Field(200, ge=0)
     min_n_reporting: int = Field(10, ge=1)
+    min_n_ranking: int = Field(30, ge=1)
+    peers: tuple[PeerColumn, ...] = ("stage", "kind", "area_type")
     core_papers: tuple[str, ...] = ()
     composite_min_weight: float = Field(0.5, gt=0, le=1)
     band_width: int = Field(10, ge=1)
     by: tuple[str, ...] = ()
     measures: tuple[str, ...] = ()
+    prior_reliability: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(default_factory=dict)
+    growth_covariates: tuple[str, ...] = ()
+    flow_shares: tuple[Annotated[float, Field(gt=0, lt=1)], Annotated[float, Field(gt=0, lt=1)]] = (0.30, 0.70)
+    low_group_share: float = Field(0.30, gt=0, lt=1)
     bulletin_rows: int = Field(60, ge=5)
     issuer: str = ""
     recipients: tuple[str, ...] = ()

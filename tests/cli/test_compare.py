@@ -139,6 +139,7 @@ def test_no_number_of_a_small_school_is_shown(archive: Archive, run: Run, monkey
     small = [line for line in units if line["n"] is not None and line["n"] < 60]
     assert 0 < len(small) < len(units)
     shown = {"unit", "year_group", "subject", "comparison_group", "n", "reason", "sentence", "method", "conf_level"}
+    shown |= {"peer_group"}
     for line in small:
         assert line["reason"] == "withheld"
         numbers = {name for name, value in line.items() if value is not None} - shown

@@ -31,6 +31,6 @@ def test_the_page_shows_the_figures_of_the_full_run() -> None:
     assert set(figures) == set(AREAS)
     table = PAGE.read_text(encoding="utf-8").split(MARKS[0])[1].split(MARKS[1])[0]
     assert table == render_table(figures)
-    for name in ("standard", "small_schools", "alike", "few_schools"):
+    for name in ("standard", "small_schools", "alike", "few_schools", "many_schools"):
         for index in PROMISED:
             assert 0.93 <= figures[name]["figures"][index]["coverage"] <= 0.97, (name, index)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
@@ -17,6 +18,7 @@ from eduq.archive.rows import collect_rows, row_source, scan_rows
 from eduq.archive.state import State
 from eduq.archive.store import COMMITS, TABLES, list_parts, storage_errors, table_files
 from eduq.errors import ArchiveError
+from eduq.tables import write_frame
 
 __all__ = ["FINDINGS", "VerifyResult", "stale_parts", "unnamed_files", "verify_state"]
 
@@ -62,6 +64,16 @@ class VerifyResult:
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(self.summary())}</p>{self.frame._repr_html_()}"
+
+    def write(self, path: str | os.PathLike[str]) -> Path:
+        """Write the findings as ``.parquet`` or ``.csv``, whole or not at all, and return the path.
+
+        Raises
+        ------
+        UsageError
+            ``format_unknown``: another suffix.
+        """
+        return write_frame(self.frame, path)
 
 
 def verify_state(state: State) -> VerifyResult:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import polars as pl
 
 from eduq.archive.creating import make_archive
-from eduq.archive.forms import restore_registers
+from eduq.archive.forms import person_kind, restore_registers
 from eduq.archive.keys import KeyChain, find_key_file, read_key_chain
 from eduq.archive.reading import exams_frame, ledger_lines, register_lines, scan_table, score_table, versions_frame
 from eduq.archive.records import SCHEMA_VERSION, ImportRecord
@@ -150,6 +150,11 @@ class Archive:
         chain = read_key_chain(found)
         refuse_wrong_key(self._state, chain)
         return chain
+
+    def hash_persons(self, scores: ScoreTable) -> pl.Series:
+        """Return the person_id of an exam that is not stored here as the keyed hashes (hex) it would have here."""
+        ids = self._key_chain().hash_ids(person_kind(scores.exam), scores.frame["person_id"])
+        return ids.bin.encode("hex")
 
     def _writable(self) -> None:
         if self._pinned:

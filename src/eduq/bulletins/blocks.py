@@ -33,7 +33,7 @@ def items(said: Iterable[Phrase], *, ordered: bool = False) -> Block:
 
 def column(name: str, label: Phrase | str, kind: str = "text", *, soft: bool = False) -> Block:
     """Return a table column: ``kind`` says how its raw values are printed (`eduq.bulletins.formats.format_value`)."""
-    align = "left" if kind in ("text", "words", "date", "judged") else "right"
+    align = "left" if kind in ("text", "words", "date", "judged", "target") else "right"
     return {"id": name, "label": label, "kind": kind, "align": align, "soft": soft}
 
 

@@ -43,6 +43,7 @@ _KINDS: dict[str, tuple[int, bool, float]] = {
     "rate": (1, False, 100),
     "change": (1, True, 100),
     "gap": (2, True, 1),
+    "gap3": (3, True, 1),
     "number2": (2, False, 1),
     "number1": (1, False, 1),
     "number3": (3, False, 1),
@@ -181,8 +182,8 @@ def format_value(value: Any, kind: str, lang: Lang) -> str:
     value
         A number, text, a pair (interval), a phrase, None, or ``{"reason": code}`` for a number that cannot be given.
     kind
-        ``text``, ``date``, ``words``, ``judged`` (above, below, same), ``base`` (present and expected), one of the
-        number kinds, or ``interval_<number kind>``.
+        ``text``, ``date``, ``words``, ``judged`` (above, below, same), ``target`` (state of a target), ``base`` (present and
+        expected), one of the number kinds, or ``interval_<number kind>``.
     lang
         Language of the document.
     """
@@ -195,6 +196,8 @@ def format_value(value: Any, kind: str, lang: Lang) -> str:
         return say(value, lang)
     if kind == "judged" and value:
         return text(f"bulletin.judged.{value}", lang)
+    if kind == "target":
+        return text(f"bulletin.targets.state.{value}", lang)
     if kind == "date":
         return format_date(value, lang)
     if kind in ("text", "words") or isinstance(value, str):

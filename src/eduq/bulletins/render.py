@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from eduq.bulletins.charts import PALETTE
 from eduq.bulletins.formats import format_date, format_value, say
+from eduq.bulletins.icons import draw_target
 from eduq.locale import Lang, text
 from eduq.resources import package_path
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["render_dossier_html", "render_html", "render_markdown"]
+__all__ = ["render_dossier_html", "render_feedback_html", "render_feedback_markdown", "render_html", "render_markdown"]
 
 _NUMERALS = "零一二三四五六七八九十"
 _EMPHASIS = re.compile(r"\*\*(.+?)\*\*")
@@ -101,6 +102,8 @@ def _shape(value: Any, kind: str) -> str:
     """Return the class that follows from a cell's value."""
     if kind == "judged" and isinstance(value, str) and value:
         return f" judged-{value}"
+    if kind == "target":
+        return " target"
     return " reason" if isinstance(value, Mapping) and "reason" in value else ""
 
 
@@ -112,6 +115,8 @@ def _html_rows(table: dict[str, Any], lang: Lang, said: Callable[[Any], str]) ->
         cells = []
         for number, (value, (kind, style)) in enumerate(zip(line["cells"], columns, strict=True)):
             shown = _printed(value, kind, lang, said, html.escape)
+            if kind == "target":
+                shown = draw_target(value) + shown
             if number:
                 cells.append(f'<td class="{style}{_shape(value, kind)}">{shown}</td>')
             else:
@@ -153,6 +158,28 @@ def render_dossier_html(context: dict[str, Any]) -> str:
     return _render_page(context, "dossier.html")
 
 
+def render_feedback_html(context: dict[str, Any]) -> str:
+    """Return the feedback sheet of one addressee as one HTML page that needs no script and no other file.
+
+    Parameters
+    ----------
+    context
+        What `eduq.bulletins.feedback.build_feedback` gives.
+    """
+    return _render_page(context, "feedback.html")
+
+
+def render_feedback_markdown(context: dict[str, Any]) -> str:
+    """Return the feedback sheet of one addressee as Markdown.
+
+    Parameters
+    ----------
+    context
+        What `eduq.bulletins.feedback.build_feedback` gives.
+    """
+    return _render_text(context, "feedback.md")
+
+
 def _render_page(context: dict[str, Any], template: str) -> str:
     from markupsafe import Markup
 
@@ -191,6 +218,10 @@ def render_markdown(context: dict[str, Any]) -> str:
     context
         What `eduq.bulletins.build_context` gives.
     """
+    return _render_text(context, "bulletin.md")
+
+
+def _render_text(context: dict[str, Any], template: str) -> str:
     lang: Lang = context["meta"]["lang"]
 
     def said(value: Any) -> str:
@@ -198,7 +229,7 @@ def render_markdown(context: dict[str, Any]) -> str:
 
     return (
         _environment(autoescape=False)
-        .get_template("bulletin.md")
+        .get_template(template)
         .render(
             context,
             said=said,

@@ -19,9 +19,14 @@ from eduq.bulletins.cells import (
     value_or_reason,
 )
 from eduq.bulletins.charts import draw_distribution
+from eduq.bulletins.comparison_section import comparison_section
 from eduq.bulletins.comparisons import part_blocks, subject_blocks, unit_blocks
+from eduq.bulletins.equity_section import equity_section
+from eduq.bulletins.focus_section import focus_section
 from eduq.bulletins.formats import counted, phrase, typed
+from eduq.bulletins.growth_section import growth_section
 from eduq.bulletins.history import history_section
+from eduq.bulletins.target_section import target_section
 from eduq.bulletins.view import ALL_SUBJECTS, View
 from eduq.groups import COMPOSITE, TOTAL
 
@@ -198,6 +203,7 @@ def result_sections(view: View) -> list[Block]:
         section("schools", 2, view.gap_heading("schools"), unit_blocks(view, "school")),
         section("classes", 2, view.gap_heading("classes"), unit_blocks(view, "class")),
         section("subjects", 2, phrase("bulletin.heading.subjects"), subject_blocks(view)),
+        comparison_section(view),
         section("area_type", 2, view.gap_heading("area_type"), part_blocks(view, "area_type")),
         section("township", 2, view.gap_heading("township"), part_blocks(view, "township")),
         section("cluster", 2, view.gap_heading("cluster"), part_blocks(view, "cluster")),
@@ -213,6 +219,10 @@ def result_sections(view: View) -> list[Block]:
                     _groups(view, unit_type),
                 )
             )
+    parts += [part for part in (equity_section(view), growth_section(view), focus_section(view)) if part is not None]
+    targets = target_section(view)
+    if targets is not None:
+        parts.append(targets)
     history = history_section(view)
     if history is not None:
         parts.append(history)

@@ -11,8 +11,12 @@ import polars as pl
 from eduq.bulletins.annexes import band_counts, definition_list
 from eduq.bulletins.basics import data_line, premises, reject_words
 from eduq.bulletins.checks import check_sentences
+from eduq.bulletins.comparison_sheets import add_comparison_sheets
+from eduq.bulletins.equity_sheets import add_equity_sheets
 from eduq.bulletins.formats import format_value, measure_kind, phrase, say
+from eduq.bulletins.growth_sheets import add_growth_sheets
 from eduq.bulletins.history_sheets import add_history_sheets
+from eduq.bulletins.target_sheet import add_target_sheet
 from eduq.bulletins.view import View
 from eduq.disclosure import Publishable
 from eduq.groups import DERIVED
@@ -131,6 +135,10 @@ def write_workbook(publishable: Publishable, lang: Lang, path: Path) -> None:
         for unit_type in [*_ORDER, *(name for name in view.unit_types if name not in _ORDER)]:
             if unit_type in view.unit_types:
                 _add_units(writer, unit_type)
+        add_growth_sheets(writer)
+        add_target_sheet(writer)
+        add_comparison_sheets(writer)
+        add_equity_sheets(writer)
         add_history_sheets(writer)
         _add_bands(writer)
         _add_quality(writer)

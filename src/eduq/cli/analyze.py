@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from eduq.cli.options import ArchiveOption, ArchiveVersionOption, LangOption, OutOption, OutputLang
+from eduq.cli.options import ArchiveOption, ArchiveVersionOption, LangOption, OutOption, OutputLang, PriorOption
 from eduq.errors import NotAssessableError
 from eduq.locale import text
 
@@ -46,11 +46,14 @@ def analyze_command(
     registers: Annotated[Path | None, typer.Option("--registers", help=text("cli.help.registers"))] = None,
     archive: ArchiveOption = None,
     archive_version: ArchiveVersionOption = None,
+    prior: PriorOption = None,
+    references: Annotated[Path | None, typer.Option("--references", help=text("cli.help.analyze_references"))] = None,
     out: OutOption = None,
     settings: Annotated[Path | None, typer.Option("--settings", help=text("cli.help.settings"))] = None,
     measures: Annotated[Path | None, typer.Option("--measures", help=text("cli.help.measures"))] = None,
     by: Annotated[str | None, typer.Option("--by", help=text("cli.help.by"))] = None,
     edition: Annotated[str, typer.Option("--edition", help=text("cli.help.edition"))] = "bureau",
+    feedback: Annotated[Path | None, typer.Option("--feedback", help=text("cli.help.feedback"))] = None,
     rejects: Annotated[Path | None, typer.Option("--rejects", help=text("cli.help.rejects"))] = None,
     with_values: Annotated[bool, typer.Option("--with-values", help=text("cli.help.with_values"))] = False,
     summary: Annotated[SummaryFormat, typer.Option("--format", help=text("cli.help.format"))] = SummaryFormat.table,
@@ -75,11 +78,16 @@ def analyze_command(
             measures=measures,
             archive=archive,
             archive_version=archive_version,
+            prior=prior or None,
+            feedback=feedback is not None,
+            references=references,
             edition=edition,
             progress=display.progress,
         )
         folder = out or Path("eduq_output") / str(found.publishable.exam.exam.id)
         written = found.write(folder, lang=lang.value, now=dt.datetime.now(dt.UTC), progress=display.progress)
+        if feedback is not None:
+            written.append(found.feedback(feedback, lang=lang.value, progress=display.progress))
         if rejects is not None:
             written.append(write_rejects(found.scores, rejects, with_values=with_values))
     display.show(found, written, as_json=summary is SummaryFormat.json)

@@ -8,13 +8,16 @@ import typer
 
 from eduq.cli.analyze import analyze_command
 from eduq.cli.archive import archive_app
+from eduq.cli.awards import awards_command
 from eduq.cli.check import check_command
 from eduq.cli.compare import compare_command
 from eduq.cli.doctor import doctor_command
+from eduq.cli.growth import growth_command
 from eduq.cli.judge import judge_command
 from eduq.cli.rules import rules_app
 from eduq.cli.sample import sample_command
 from eduq.cli.stress import stress_command
+from eduq.cli.targets import targets_command
 from eduq.cli.trend import trend_command
 from eduq.cli.why import why_command
 from eduq.errors import EduqError
@@ -38,6 +41,9 @@ app.command("stress", help=text("cli.help.stress"))(stress_command)
 app.add_typer(rules_app, name="rules")
 app.command("trend", help=text("cli.help.trend"))(trend_command)
 app.command("compare", help=text("cli.help.compare"))(compare_command)
+app.command("growth", help=text("cli.help.growth"))(growth_command)
+app.command("targets", help=text("cli.help.targets"))(targets_command)
+app.command("awards", help=text("cli.help.awards"))(awards_command)
 app.command("sample", help=text("cli.help.sample"))(sample_command)
 app.command("doctor", help=text("cli.help.doctor"))(doctor_command)
 

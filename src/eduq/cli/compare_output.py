@@ -8,8 +8,8 @@ import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +21,14 @@ from rich.text import Text
 from eduq.locale import Lang, has_text, text
 
 if TYPE_CHECKING:
-    from eduq.estimates.comparison import ComparisonResult
+    from eduq.estimates.comparison import ComparisonResult, Reference
 
-__all__ = ["Compared", "show_compared", "write_compared"]
+__all__ = ["FAMILY_HEADS", "Compared", "put_file", "show_compared", "word_value", "write_compared"]
 
 _MAX_ROWS = 100
 _WIDTH = 132
+FAMILY_HEADS = {"subject": "cli.trend.subject", "year_group": "cli.trend.year_group", "comparison_group": "cli.compare.group"}
+"""Wording of the heads of family columns."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,15 @@ class Compared:
         Where it comes from, in words.
     names
         Names of units by id.
+    references
+        Outside references of the families, from a file; None: it has none, and the family is not compared.
     """
 
     result: ComparisonResult
     frame: pl.DataFrame
     what: str
     names: Mapping[str, str]
+    references: Mapping[tuple[Any, ...], Reference | None] = field(default_factory=dict)
 
 
 def _family(found: Compared) -> list[str]:
@@ -65,12 +70,24 @@ def _tells(frame: pl.DataFrame, names: list[str]) -> int:
     return frame.select(names).n_unique()
 
 
-def _worded(column: str, value: Any, lang: Lang) -> str:
+def word_value(column: str, value: Any, lang: Lang) -> str:
     """Return a value of a family column in words; a comparison group without its exam, which the title names."""
     if column == "comparison_group":
         return str(value).partition(".")[2] or str(value)
     key = f"bulletin.{column}.{value}"
     return text(key, lang) if column in ("subject", "year_group") and has_text(key) else str(value)
+
+
+def _peers(label: str | None, lang: Lang) -> str:
+    """Return a peer group in words; a size class keeps the name of its column."""
+    if label is None:
+        return "—"
+    shown = []
+    for part in label.split(";"):
+        name, _, value = part.partition("=")
+        key = f"bulletin.unit_name.{value}"
+        shown.append(text(key, lang) if has_text(key) else part if value[:1] in "<>[" else value or name)
+    return " · ".join(shown)
 
 
 def _unit(found: Compared, unit: Any) -> str:
@@ -80,12 +97,12 @@ def _unit(found: Compared, unit: Any) -> str:
 
 
 def _ordered(found: Compared) -> list[dict[str, Any]]:
-    """Return the rows by comparison, then by rank; what is not ranked last."""
+    """Return the rows by comparison and peer group, then by rank; what is not ranked last."""
     columns = found.result.columns
 
     def place(line: dict[str, Any]) -> tuple[Any, ...]:
         rank = math.inf if line["rank"] is None else line["rank"]
-        return (*(str(line[name]) for name in columns.family), rank, str(line[columns.unit]))
+        return (*(str(line[name]) for name in columns.family), str(line["peer_group"]), rank, str(line[columns.unit]))
 
     return sorted(found.frame.iter_rows(named=True), key=place)
 
@@ -109,13 +126,14 @@ def _table(found: Compared, rows: list[dict[str, Any]], lang: Lang) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column(text("cli.trend.unit", lang), no_wrap=True)
     family = _family(found)
+    grouped = found.result.columns.peers.grouped
     for name in family:
-        key = {"subject": "cli.trend.subject", "year_group": "cli.trend.year_group", "comparison_group": "cli.compare.group"}.get(
-            name
-        )
+        key = FAMILY_HEADS.get(name)
         table.add_column(name if key is None else text(key, lang), no_wrap=True)
+    if grouped:
+        table.add_column(text("cli.compare.peer_group", lang), no_wrap=True)
     columns = ("n", "estimate", "contrast", "q", "shrunken", "rank", "last", "funnel")
-    against = text(f"compare.whom.{'group' if settings['reference'] is None else 'reference'}", lang)
+    against = text(f"compare.whom.{found.result.standard}", lang)
     for name in columns:
         table.add_column(
             text(f"cli.compare.{name}", lang, level=level, whom=against), justify="right", no_wrap=name != "contrast"
@@ -137,8 +155,9 @@ def _table(found: Compared, rows: list[dict[str, Any]], lang: Lang) -> Table:
         side = line["funnel"]
         table.add_row(
             _unit(found, line[found.result.columns.unit]),
-            *(_worded(name, line[name], lang) for name in family),
-            "—" if line["n"] is None else str(line["n"]),
+            *(word_value(name, line[name], lang) for name in family),
+            *([_peers(line["peer_group"], lang)] if grouped else []),
+            "—" if line["n"] is None else str(line["n"]) + ("*" if line["method"] == "pooled" else ""),
             _number(found, line["estimate"]),
             contrast,
             _chance(line["q_value"]),
@@ -156,7 +175,7 @@ def _sentences(found: Compared, rows: list[dict[str, Any]], lang: Lang) -> list[
         return []
     columns = found.result.columns
     labels = [
-        " · ".join([_unit(found, line[columns.unit]), *(_worded(name, line[name], lang) for name in _family(found))])
+        " · ".join([_unit(found, line[columns.unit]), *(word_value(name, line[name], lang) for name in _family(found))])
         for line in rows
     ]
     frame = pl.DataFrame(rows, schema=found.frame.schema).with_columns(pl.Series(columns.unit, labels, dtype=pl.String))
@@ -174,7 +193,24 @@ def _lines_after(found: Compared, rows: list[dict[str, Any]], lang: Lang) -> lis
     ]
     lines += ["", *(f"- {said}" for said in _sentences(found, differ[:_MAX_ROWS], lang))] if differ else []
     lines += ["", text("cli.compare.reading", lang, level=f"{100 * settings['level']:g}%")]
-    if settings["reference"] is not None:
+    if found.result.columns.peers.grouped:
+        lines.append(text("cli.compare.peers", lang))
+    if settings["period"] is not None:
+        pooled = sum(line["method"] == "pooled" for line in rows)
+        lines.append(text("cli.compare.pooled", lang, n=pooled, last=settings["last"]))
+    without = []
+    for key, reference in found.references.items():
+        of_family = {name: word_value(name, value, lang) for name, value in zip(found.result.columns.family, key, strict=True)}
+        shown = [of_family[name] for name in _family(found)] or list(of_family.values())
+        if reference is None:
+            without.append(" · ".join(of_family.values()))
+            continue
+        label = " · ".join(shown) or reference.words()
+        lines.append(text("cli.compare.source_of", lang, family=label, value=reference.value, source=reference.source))
+    if without:
+        joined = text("bulletin.list_joiner", lang).join(without[:_MAX_ROWS])
+        lines.append(text("cli.compare.not_referred", lang, n=len(without), families=joined))
+    if settings["reference"] is not None and not found.references:
         lines.append(text("cli.compare.source", lang, value=settings["reference"], source=settings["reference_source"]))
     if settings["rate"]:
         lines.append(text("cli.compare.rates", lang))
@@ -234,16 +270,21 @@ def show_compared(found: Compared, form: str, lang: Lang) -> None:
 
 def write_compared(found: Compared, path: Path, form: str, lang: Lang) -> Path:
     """Write a comparison to a file, whole or not at all, and return its path."""
+    return put_file(path, form, _with_sentences(found, lang), lambda: _as_text(found, form, lang))
+
+
+def put_file(path: Path, form: str, frame: pl.DataFrame, say: Callable[[], str]) -> Path:
+    """Write a frame as Parquet, or the text of another form, whole or not at all, and return the path."""
     from eduq.errors import UsageError
 
     part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if form == "parquet":
-            _with_sentences(found, lang).write_parquet(part)
+            frame.write_parquet(part)
         else:
             mark = "\ufeff" if form == "csv" else ""  # so that a spreadsheet reads the Chinese
-            part.write_text(mark + _as_text(found, form, lang), encoding="utf-8")
+            part.write_text(mark + say(), encoding="utf-8")
         return part.replace(path)
     except OSError as error:
         raise UsageError("output_unwritable", folder=str(path.parent), said=error.strerror or "") from None

@@ -71,6 +71,7 @@ class Display:
         self._show_head(console, found)
         console.print(self._area_table(found))
         self._show_schools(console, found)
+        self._show_growth(console, found)
         self._show_history(console, found)
         self._show_checks(console, found)
         for path in written:
@@ -143,6 +144,18 @@ class Display:
             console.print(self._say("schools", n=here.height, above=above, below=below, rest=here.height - above - below))
             if here.height <= _MAX_SCHOOLS:
                 console.print(_gap_table(here, names))
+
+    def _show_growth(self, console: Console, found: Analysis) -> None:
+        if found.publishable.growth is None:
+            return
+        from eduq.bulletins.formats import say
+        from eduq.bulletins.growth_section import growth_lines
+        from eduq.bulletins.view import View
+
+        console.print()
+        console.print(Text(text("bulletin.heading.growth", self.lang), style="bold"))
+        for line in growth_lines(View(found.publishable, self.lang)):
+            console.print(say(line, self.lang), soft_wrap=True, markup=False)
 
     def _show_history(self, console: Console, found: Analysis) -> None:
         if found.publishable.history is None:

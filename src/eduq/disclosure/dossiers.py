@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -35,6 +36,17 @@ class PublishableDossier:
     edition: Edition
     fields: dict[str, Any]
     min_n: int
+
+    def summary(self) -> str:
+        """Return one line: the edition, and below how many candidates numbers are withheld."""
+        return f"{self.edition} edition of a dossier, numbers of fewer than {self.min_n} candidates withheld"
+
+    def __repr__(self) -> str:
+        """Say what there is without its content."""
+        return f"PublishableDossier({self.summary()})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(self.summary())}</p>"
 
 
 def protect_dossier(explanation: Explanation, *, edition: str) -> PublishableDossier:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import polars as pl
 
+from eduq.disclosure.comparisons import PublishableComparisons, protect_comparisons
 from eduq.disclosure.editions import check_edition
+from eduq.disclosure.equities import PublishableEquity, protect_equity
+from eduq.disclosure.growths import PublishableGrowth, protect_growth
 from eduq.disclosure.histories import History, PublishableHistory, protect_history
+from eduq.disclosure.target_reviews import protect_targets
+from eduq.estimates.exam_comparisons import ExamComparisons
+from eduq.estimates.exam_equity import ExamEquity
+from eduq.estimates.exam_growth import ExamGrowth
 from eduq.estimates.measures import Measure
+from eduq.estimates.targets.results import TargetReview
 from eduq.intake.exam_file import ExamFile
 from eduq.intake.score_table import ScoreTable
 from eduq.settings import Edition, RunSettings
@@ -52,6 +61,14 @@ class Publishable:
         settings_hash, inputs_hash, code version: plain strings to print at the foot.
     history
         Course of the schools over the years; None without an archive.
+    comparisons
+        Units beside their group, similar schools and each other; None where no two can be compared.
+    equity
+        How equal the schools are; None where there is one only.
+    growth
+        Growth of schools or classes since earlier exams; None without a prior exam and without an archive.
+    targets
+        Targets of the register beside their newest values; None without such a register.
     """
 
     edition: Edition
@@ -68,6 +85,22 @@ class Publishable:
     measures: dict[str, dict[str, Any]]
     provenance: dict[str, str]
     history: PublishableHistory | None = None
+    comparisons: PublishableComparisons | None = None
+    equity: PublishableEquity | None = None
+    growth: PublishableGrowth | None = None
+    targets: TargetReview | None = None
+
+    def summary(self) -> str:
+        """Return one line: the edition, the exam, how many numbers it holds and how many of them are withheld or missing."""
+        missing = self.estimates["estimate"].null_count()
+        return f"{self.edition} edition of {self.exam.exam.id}: {self.estimates.height} estimates, {missing} without a number"
+
+    def __repr__(self) -> str:
+        """Say what there is without a row of it."""
+        return f"Publishable({self.summary()})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(self.summary())}</p>{self.estimates._repr_html_()}"
 
 
 def _area_counts(summary: Summary) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -129,6 +162,14 @@ class ExamResults:
         Register of teachers, for their names; None without one.
     history
         Of the schools; None without an archive.
+    comparisons
+        Of the units; None where no two can be compared.
+    equity
+        Of the area; None where there is one school only.
+    growth
+        Of the units since earlier exams; None without a prior exam and without an archive.
+    targets
+        Of the register; None without one.
     """
 
     estimates: pl.DataFrame
@@ -139,6 +180,10 @@ class ExamResults:
     provenance: Mapping[str, str]
     teachers: pl.DataFrame | None = None
     history: History | None = None
+    comparisons: ExamComparisons | None = None
+    equity: ExamEquity | None = None
+    growth: ExamGrowth | None = None
+    targets: TargetReview | None = None
 
 
 def _withhold_small(estimates: pl.DataFrame, min_n: int) -> pl.DataFrame:
@@ -195,4 +240,10 @@ def protect(results: ExamResults, *, edition: str) -> Publishable:
         measures={name: measure.model_dump() for name, measure in results.measures.items()},
         provenance=dict(results.provenance),
         history=None if results.history is None else protect_history(results.history, results.settings.min_n_reporting),
+        comparisons=None
+        if results.comparisons is None
+        else protect_comparisons(results.comparisons, results.settings.min_n_reporting),
+        equity=None if results.equity is None else protect_equity(results.equity, results.settings.min_n_reporting),
+        growth=None if results.growth is None else protect_growth(results.growth, results.settings.min_n_reporting),
+        targets=None if results.targets is None else protect_targets(results.targets, results.settings.min_n_reporting),
     )

@@ -40,6 +40,9 @@ class History:
         Why there are no declines (code of an error).
     names
         Names of schools by id, as the registers have them.
+    series
+        The yearly series everything is read from (`eduq.tables.SERIES` and ``n_elsewhere``): composite, subjects, mean scores;
+        None where no exam could be placed or there is one year only.
     """
 
     archive_version: int
@@ -50,6 +53,7 @@ class History:
     subjects: DeclineResult | None = None
     reason: str | None = None
     names: Mapping[str, str] = field(default_factory=dict)
+    series: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True)

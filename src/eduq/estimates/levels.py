@@ -13,8 +13,8 @@ from eduq.errors import UsageError
 from eduq.estimates.across_papers import between_school_cv, composite_gaps, composite_sums
 from eduq.estimates.level_context import METHODS, REASONS, LevelContext
 from eduq.estimates.level_measures import measure_levels
+from eduq.estimates.level_results import LevelResult
 from eduq.estimates.measures import Measure, load_measures
-from eduq.estimates.results import EstimateResult
 from eduq.groups import COMPOSITE, EVERY_PAPER, TOTAL
 from eduq.intake.exam_file import ExamFile
 from eduq.intake.score_table import ScoreTable
@@ -195,7 +195,10 @@ def estimate_levels(
         if members is None:
             continue
         mapping = unit_mapping(members, summary, subjects)
-        cells = summary.area if unit_type == "area" else gather_cells(source.counts, mapping, policy=summary.policy)
+        if unit_type in ("area", "school"):
+            cells = summary.area if unit_type == "area" else summary.schools
+        else:
+            cells = gather_cells(source.counts, mapping, policy=summary.policy)
         contexts[unit_type] = build_context(cells, summary.area, summary, exam, settings)
         if unit_type not in by:
             continue
@@ -232,7 +235,7 @@ def describe(
     settings: RunSettings | None = None,
     measures: Mapping[str, Measure] | None = None,
     teachers: pl.DataFrame | None = None,
-) -> EstimateResult:
+) -> LevelResult:
     """Give every level measure of every unit, with interval, base and, where a number cannot be given, the reason.
 
     Parameters
@@ -250,7 +253,7 @@ def describe(
 
     Returns
     -------
-    EstimateResult
+    LevelResult
         ``.frame``: unit_type, unit, exam_id, comparison_group, subject, paper, measure (String), n_expected, n_present, n
         (Int64, candidates), estimate, std_error, ci_lower, ci_upper, conf_level (Float64; marks, 0-1 or SD by measure),
         method, reason (String).
@@ -277,4 +280,4 @@ def describe(
     columns = unit_columns(wanted, scores.frame.columns)
     summary = summarise(scores, by=columns, settings=run, pass_cuts=pass_cuts(scores.exam, definitions))
     frame = estimate_levels(summary, scores, by=wanted, settings=run, measures=definitions, teachers=teachers)
-    return EstimateResult(frame=frame, settings={"by": wanted, **run.model_dump()})
+    return LevelResult(frame=frame, settings={"by": wanted, **run.model_dump()})

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from eduq.errors import UsageError
+from eduq.tables import write_frame
 
 __all__ = ["EstimateResult"]
 
@@ -40,6 +40,10 @@ class EstimateResult:
     def _repr_html_(self) -> str:
         return f"<p>{escape(self.summary())}</p>{self.frame._repr_html_()}"
 
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Hand the frame to Arrow, so that ``pyarrow.table(result)``, DuckDB and pandas take the result as a table."""
+        return self.frame.__arrow_c_stream__(requested_schema)
+
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write the frame as ``.parquet`` or ``.csv``, whole or not at all, and return the path.
 
@@ -48,13 +52,4 @@ class EstimateResult:
         UsageError
             ``format_unknown``: another suffix.
         """
-        target = Path(path)
-        if target.suffix not in (".parquet", ".csv"):
-            raise UsageError("format_unknown", format=target.suffix, known=".parquet, .csv")
-        part = target.with_name(f".{target.name}.part")
-        if target.suffix == ".csv":
-            self.frame.write_csv(part, include_bom=True)
-        else:
-            self.frame.write_parquet(part)
-        part.replace(target)
-        return target
+        return write_frame(self.frame, path)

@@ -18,7 +18,7 @@ from eduq.intake.score_table import ScoreTable
 from eduq.settings import RunSettings
 from eduq.summaries import COMPOSITE_SCALE, Summary, gather_cells, summarise
 
-__all__ = ["measure_exam", "pool_teachers"]
+__all__ = ["measure_exam", "measure_summary", "pool_teachers"]
 
 Floats = NDArray[np.float64]
 _LINES: dict[str, pl.DataType] = {
@@ -145,11 +145,45 @@ def measure_exam(
         return pl.DataFrame(schema=_LINES)
     cuts = pass_cuts(scores.exam, measures) if "all_pass_rate" in measures else None
     summary = summarise(scores, by=unit_columns((unit_type,), scores.frame.columns), settings=settings, pass_cuts=cuts)
+    lines = measure_summary(
+        summary, scores, unit_type=unit_type, measures=measures, subjects=subjects, settings=settings, teachers=teachers
+    )
+    if lines is None:
+        return pl.DataFrame(schema=_LINES)
+    if unit_type != "teacher":
+        lines = _largest_group(lines)
+    return lines.select(pl.col(name).cast(kind) for name, kind in _LINES.items())
+
+
+def measure_summary(
+    summary: Summary,
+    scores: ScoreTable,
+    *,
+    unit_type: str,
+    measures: Mapping[str, Measure],
+    subjects: Sequence[str] | None,
+    settings: RunSettings,
+    teachers: pl.DataFrame | None,
+) -> pl.DataFrame | None:
+    """Return the values of an exam whose rows were counted before, a line per unit, paper, comparison group and measure.
+
+    Parameters
+    ----------
+    summary
+        Counted by the unit type (`unit_columns`).
+    scores, unit_type, measures, subjects, settings, teachers
+        As in `measure_exam`; rows are not read.
+
+    Returns
+    -------
+    pl.DataFrame or None
+        The columns of `measure_exam` and paper; None where there is nothing to measure.
+    """
     source = "class" if unit_type in ("class", "teacher") else "school"
     members = unit_members(unit_type, summary.by[source].units, scores.schools, teachers)
     subject_of = {paper.code: paper.subject_code for paper in scores.papers}
     if members is None:
-        return pl.DataFrame(schema=_LINES)
+        return None
     mapping = unit_mapping(members, summary, subject_of)
     subject_of |= {name: name for name in DERIVED}
     wanted = set(subject_of.values()) - set(DERIVED) if subjects is None else set(subjects)
@@ -166,7 +200,7 @@ def measure_exam(
     if "composite_z" in measures and summary.by[source].composite.height:
         parts.append(_composite_lines(summary, source, mapping))
     if not parts:
-        return pl.DataFrame(schema=_LINES)
+        return None
     groups = summary.comparability.frame.select("comparison_group", "year_group")
     lines = pl.concat(parts, how="diagonal_relaxed").join(groups, on="comparison_group", how="left", maintain_order="left")
     lines = lines.filter(pl.col("n_expected") > 0).with_columns(
@@ -176,10 +210,7 @@ def measure_exam(
     )
     given = pl.col("reason").is_null()
     lines = lines.with_columns(pl.when(given).then(pl.col(name)).alias(name) for name in ("estimate", "sd"))
-    lines = lines.with_columns((pl.col("sd") / pl.col("n").sqrt()).alias("std_error"), pl.lit(0).alias("n_elsewhere"))
-    if unit_type != "teacher":
-        lines = _largest_group(lines)
-    return lines.select(pl.col(name).cast(kind) for name, kind in _LINES.items())
+    return lines.with_columns((pl.col("sd") / pl.col("n").sqrt()).alias("std_error"), pl.lit(0).alias("n_elsewhere"))
 
 
 def pool_teachers(lines: pl.DataFrame, measures: Mapping[str, Measure]) -> pl.DataFrame:

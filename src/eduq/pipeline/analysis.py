@@ -7,17 +7,23 @@ import os
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from html import escape
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
+from typing import Any, Literal
 
 import eduq
 from eduq.archive import Archive
 from eduq.disclosure import ExamResults, History, Publishable, protect
 from eduq.errors import NotAssessableError, SettingsError, UsageError
+from eduq.estimates.exam_comparisons import ExamComparisons
+from eduq.estimates.exam_equity import ExamEquity, add_school_cells
+from eduq.estimates.exam_growth import ExamGrowth
+from eduq.estimates.level_results import LevelResult
 from eduq.estimates.levels import estimate_levels, pass_cuts, unit_columns
 from eduq.estimates.measures import Measure, load_measures
-from eduq.estimates.results import EstimateResult
+from eduq.estimates.teaching import TeachingTable, measure_teaching
 from eduq.groups import Comparability, add_legal_checks
 from eduq.intake import ScoreTable, read_scores
 from eduq.intake.exam_file import ExamFile
@@ -25,9 +31,14 @@ from eduq.intake.layouts import Layout
 from eduq.locale import Lang
 from eduq.manifest import content_hash
 from eduq.pipeline.clock import Clock, Progress
+from eduq.pipeline.comparisons import collect_comparisons
 from eduq.pipeline.documents import RUN_RECORD, write_documents
+from eduq.pipeline.equities import collect_equity
+from eduq.pipeline.feedback import growth_of_classes, write_feedback
+from eduq.pipeline.growths import PriorLike, collect_growth
 from eduq.pipeline.histories import collect_history
 from eduq.pipeline.stored_exams import archived_exam_id, open_named, read_archived, without_register_checks
+from eduq.pipeline.target_reviews import collect_targets
 from eduq.registers import Registers, apply_registers, read_registers
 from eduq.settings import RunSettings, default_units
 from eduq.summaries import summarise
@@ -53,13 +64,26 @@ class Analysis:
         What the edition may show.
     timings
         Seconds by stage.
+    comparisons
+        Units beside their group and each other; None where no two can be compared.
+    equity
+        How equal the schools are; None where there is one only.
+    growth
+        Growth of schools (classes in a school's own exam) since earlier exams, with the linked rows of candidates; None without a
+        prior exam and without an archive.
+    teaching
+        Teachers, classes and subjects; None unless feedback was asked for.
     """
 
     scores: ScoreTable
     comparability: Comparability
-    estimates: EstimateResult
+    estimates: LevelResult
     publishable: Publishable
     timings: dict[str, float]
+    comparisons: ExamComparisons | None = None
+    equity: ExamEquity | None = None
+    growth: ExamGrowth | None = None
+    teaching: TeachingTable | None = None
 
     def summary(self) -> str:
         """Return one line: rows used, rows not used, estimates."""
@@ -67,7 +91,25 @@ class Analysis:
         return f"{self.publishable.exam.exam.id}: {used} rows used, {rejected} not used; {self.estimates.summary()}"
 
     def _repr_html_(self) -> str:
-        return self.estimates._repr_html_()
+        compared = "" if self.comparisons is None else self.comparisons._repr_html_()
+        return f"<p>{escape(self.summary())}</p>{compared}{self.estimates._repr_html_()}"
+
+    def plot(self, kind: Literal["caterpillar", "funnel"] = "caterpillar") -> Any:
+        """Return a picture (lets-plot) of the units in the primary comparison, the largest comparison group of it.
+
+        Units below ``min_n_reporting`` are not in it.
+
+        Raises
+        ------
+        NotAssessableError
+            ``compare_nothing_comparable``: no two units can be compared.
+        UsageError
+            ``compare_option``: another kind.
+        """
+        if self.comparisons is None:
+            raise NotAssessableError("compare_nothing_comparable")
+        names = self.publishable.units.filter(unit_type=self.comparisons.unit_type)
+        return self.comparisons.plot(kind, names=dict(names.select("unit", "name").iter_rows()))
 
     def write(
         self, folder: PathLike, *, lang: Lang = "zh", now: dt.datetime | None = None, progress: Progress | None = None
@@ -113,11 +155,25 @@ class Analysis:
             part.replace(target)
         return [target / path.relative_to(part) for path in written]
 
+    def feedback(self, folder: PathLike, *, lang: Lang = "zh", progress: Progress | None = None) -> Path:
+        """Write a feedback sheet per teacher and class, for their own eyes alone, and return the list of files for the office.
+
+        Raises
+        ------
+        UsageError
+            ``feedback_not_made``: analysed without ``feedback=True``; see also `eduq.pipeline.feedback.write_feedback`.
+        """
+        if self.teaching is None:
+            raise UsageError("feedback_not_made")
+        return write_feedback(self.teaching, folder, lang=lang, progress=progress)
+
 
 def _load_libraries() -> None:
     """Load what later stages need while the files are read."""
     for name in (
         "scipy.special",
+        "scipy.optimize",
+        "eduq.rulepacks.reading",
         "eduq.bulletins.context",
         "eduq.bulletins.render",
         "eduq.bulletins.workbook",
@@ -134,6 +190,7 @@ def _read_exam(
     layout: PathLike | Layout | None,
     run: RunSettings,
     archive: Archive | None,
+    classes: bool,
     progress: Progress | None,
 ) -> tuple[ScoreTable, bool]:
     """Return the exam, and whether it came from the archive."""
@@ -142,7 +199,7 @@ def _read_exam(
         return read_scores(paths, exam=exam, layout=layout, progress=progress), False
     if exam is not None or layout is not None:
         raise UsageError("archived_exam_option", exam=exam_id)
-    return read_archived(archive, exam_id, run), True
+    return read_archived(archive, exam_id, run, classes=classes), True
 
 
 def _refuse_empty(scores: ScoreTable, run: RunSettings) -> None:
@@ -181,6 +238,9 @@ def analyze(
     measures: PathLike | None = None,
     archive: PathLike | Archive | None = None,
     archive_version: int | None = None,
+    prior: PriorLike | Iterable[PriorLike] | None = None,
+    references: PathLike | None = None,
+    feedback: bool = False,
     edition: str = "bureau",
     progress: Progress | None = None,
 ) -> Analysis:
@@ -205,6 +265,15 @@ def analyze(
         term up to its date, from the archive and, where it is not in there as it was read, this exam.
     archive_version
         Version of the archive to read; the newest by default.
+    prior
+        Earlier exams of the same pupils to measure growth from: ids of exams in the archive, or files read like an exam, or score
+        tables. By default with an archive the newest exam of the same cohort in the school year before, else its newest earlier
+        one; without an archive none.
+    references
+        TOML or CSV file of declared values from outside (province means), each with its source, to set the area and its units
+        beside.
+    feedback
+        Also measure teachers and classes (``.teaching``), for ``.feedback(folder)``; needs a register of teachers.
     edition
         Audience; ``bureau``.
     progress
@@ -235,7 +304,9 @@ def analyze(
     definitions = load_measures(None if measures is None else Path(measures), run.measures)
     with clock.stage("intake", progress):
         store = None if archive is None else open_named(archive, archive_version)
-        scores, archived = _read_exam(paths, exam=exam, layout=layout, run=run, archive=store, progress=progress)
+        scores, archived = _read_exam(
+            paths, exam=exam, layout=layout, run=run, archive=store, classes=feedback, progress=progress
+        )
     _refuse_empty(scores, run)
     scores = add_legal_checks(scores)
     known: Registers | None = None
@@ -248,8 +319,8 @@ def analyze(
             scores = apply_registers(without_register_checks(scores), known)
     teachers = None if known is None else known.teachers_of(scores.exam.exam.school_year, scores.exam.exam.term)
     wanted = run.by or default_units(scores.exam.exam.scope)
-    by = unit_columns(wanted, scores.frame.columns)
-    if "teacher" in wanted and teachers is None:
+    by = add_school_cells(unit_columns(wanted, scores.frame.columns), scores.frame)
+    if (feedback or "teacher" in wanted) and teachers is None:
         raise UsageError("teachers_missing")
     with clock.stage("summaries", progress):
         summary = summarise(scores, by=by, settings=run, pass_cuts=pass_cuts(scores.exam, definitions))
@@ -261,14 +332,46 @@ def analyze(
     if store is not None:
         with clock.stage("history", progress):
             history = collect_history(store, scores, archived=archived, registers=known, settings=run)
+    with clock.stage("equity", progress):
+        equity = collect_equity(summary, scores, settings=run, registers=known, history=history)
+    with clock.stage("comparisons", progress):
+        comparisons = collect_comparisons(
+            summary, scores, by=wanted, settings=run, measures=definitions, registers=known, history=history, estimates=frame,
+            references=None if references is None else Path(references),
+        )  # fmt: skip
+    growth = None
+    if store is not None or prior is not None:
+        with clock.stage("growth", progress):
+            growth = collect_growth(prior, store, scores, archived=archived, registers=known, settings=run)
+    with clock.stage("targets", progress):
+        targets = collect_targets(
+            frame, summary, scores, archive=store, registers=known, settings=run, measures=definitions
+        )  # fmt: skip
+    teaching = None
+    if feedback:
+        with clock.stage("feedback", progress):
+            of_classes = growth_of_classes(growth, run)
+            teaching = measure_teaching(scores, teachers, settings=run, measures=definitions, growth=of_classes)
     provenance = _describe_provenance(scores, run, definitions, history)
+    if growth is not None and growth.settings["priors"]:
+        provenance["prior_exams"] = ";".join(growth.settings["priors"])
     with clock.stage("disclosure", progress):
-        results = ExamResults(frame, scores, summary, run, definitions, provenance, teachers, history)
+        results = ExamResults(
+            frame, scores, summary, run, definitions, provenance, teachers, history,
+            comparisons=comparisons,
+            equity=equity,
+            growth=growth,
+            targets=targets,
+        )  # fmt: skip
         publishable = protect(results, edition=edition)
     return Analysis(
         scores=scores,
         comparability=summary.comparability,
-        estimates=EstimateResult(frame=frame, settings=provenance),
+        estimates=LevelResult(frame=frame, settings=provenance),
         publishable=publishable,
         timings=clock.seconds,
+        comparisons=comparisons,
+        equity=equity,
+        growth=growth,
+        teaching=teaching,
     )

@@ -15,6 +15,8 @@ from eduq.errors import UsageError
 from eduq.locale import Lang
 from eduq.manifest import versions
 from eduq.pipeline.clock import Clock, Progress
+from eduq.pipeline.comparisons import comparison_tables
+from eduq.pipeline.equities import equity_tables
 
 if TYPE_CHECKING:
     from eduq.pipeline.analysis import Analysis
@@ -53,6 +55,15 @@ def write_documents(
         if history is not None and not history.declines.is_empty():
             tables["declines"] = pl.concat([history.declines, history.subjects], how="diagonal_relaxed")
             tables["series"] = history.series
+        if analysis.publishable.comparisons is not None:
+            tables |= comparison_tables(analysis.publishable.comparisons)
+        if analysis.publishable.equity is not None:
+            tables |= equity_tables(analysis.publishable.equity)
+        if analysis.publishable.growth is not None and analysis.publishable.growth.reason is None:
+            tables["growth"] = analysis.publishable.growth.frame
+            tables["flows"] = pl.concat([analysis.publishable.growth.flows, analysis.publishable.growth.low_groups])
+        if analysis.publishable.targets is not None:
+            tables["targets"] = analysis.publishable.targets.frame
         for name, frame in tables.items():
             frame.write_parquet(results / f"{name}.parquet")
             paths.append(results / f"{name}.parquet")

@@ -20,7 +20,7 @@ from eduq.settings import RunSettings
 
 __all__ = ["collect_history"]
 
-_MEASURES = ("composite_z", "z_mean")
+_MEASURES = ("composite_z", "z_mean", "mean_score")
 _FAMILY = ("measure", "subject", "year_group")
 _PLACE = ("id", "date", "school_year", "term", "year_group")
 """What exam.toml must say of an exam that is to stand in a yearly series."""
@@ -122,7 +122,7 @@ def collect_history(
         )
     except NotAssessableError as error:
         return History(**facts, reason=error.code)
-    facts |= {"left_out": table.left_out, "notes": table.notes}
+    facts |= {"left_out": table.left_out, "notes": table.notes, "series": table.frame}
     declines = _fit(table, "composite_z", settings.conf_level)
     if declines is None:
         reason = "declines_one_period" if table.frame["period"].n_unique() < 2 else "declines_too_few_periods"

@@ -63,18 +63,20 @@ def archived_exam_id(paths: PathLike | Iterable[PathLike], archive: Archive) -> 
     return name
 
 
-def read_archived(archive: Archive, exam_id: str, settings: RunSettings) -> ScoreTable:
-    """Return an archived exam with no more columns than its groups, units and papers need.
+def read_archived(archive: Archive, exam_id: str, settings: RunSettings, *, classes: bool = False) -> ScoreTable:
+    """Return an archived exam with no more columns than its groups, units, papers and, if asked, classes need.
 
     The notice about schools without rows was made when it was added; it stays unless registers are applied anew.
     """
     (facts,) = archive.exams().filter(pl.col("exam_id") == exam_id).iter_rows(named=True)
     units = settings.by or default_units(facts["scope"])
     stored = archive.scan(exam_id).collect_schema().names()
-    needed = {*_ALWAYS, *(name for name in units if name == "sex" or name.startswith("sub_"))}
-    if {"class", "teacher"} & set(units):
+    needed = {*_ALWAYS, *(name for name in units if name == "sex"), *(name for name in stored if name.startswith("sub_"))}
+    if classes or {"class", "teacher"} & set(units):
         needed.add("class_id")
     papers = [name for name in stored if status_column(name) in stored]
+    if classes:
+        needed |= {f"{paper}_class" for paper in papers}
     needed |= {*papers, *(status_column(paper) for paper in papers)}
     return archive.scores(exam_id, columns=[name for name in stored if name in needed], items=False)
 

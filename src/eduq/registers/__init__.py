@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from eduq.registers.lineage import Lineage, follow_events, trace_lineage
 from eduq.registers.matching import apply_registers
-from eduq.registers.measures import OUTSIDE_MEASURES, PROMOTION_MEASURES
+from eduq.registers.measures import OUTSIDE_MEASURES, PROMOTION_MEASURES, measure_word
 from eduq.registers.model import PackStatement, Registers
 from eduq.registers.reading import read_registers
 from eduq.registers.tenures import heads_in_post, school_year_start
@@ -18,6 +18,7 @@ __all__ = [
     "apply_registers",
     "follow_events",
     "heads_in_post",
+    "measure_word",
     "read_registers",
     "school_year_start",
     "trace_lineage",

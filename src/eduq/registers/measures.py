@@ -7,7 +7,7 @@ from functools import cache
 
 from eduq.resources import read_toml
 
-__all__ = ["OUTSIDE_MEASURES", "PROMOTION_MEASURES", "is_rate", "measure_id"]
+__all__ = ["OUTSIDE_MEASURES", "PROMOTION_MEASURES", "is_rate", "measure_id", "measure_word"]
 
 PROMOTION_MEASURES: dict[str, tuple[str, ...]] = {
     "promotion_rate": ("升学率", "普高升学率", "重点高中升学率", "中考升学率", "高考升学率"),
@@ -52,6 +52,18 @@ def _rates() -> frozenset[str]:
 def is_rate(measure: str) -> bool:
     """Whether a measure is a share, 0-1."""
     return measure in _rates()
+
+
+def measure_word(measure: str) -> str:
+    """Return the Chinese word of a figure that comes from outside the exams, the id itself of others.
+
+    Examples
+    --------
+    >>> measure_word("promotion_rate"), measure_word("pass_rate")
+    ('升学率', 'pass_rate')
+    """
+    words = (PROMOTION_MEASURES | OUTSIDE_MEASURES).get(measure)
+    return words[0] if words else measure
 
 
 def measure_id(word: str, local: Collection[str] = ()) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import escape
@@ -32,6 +33,7 @@ from eduq.rulepacks.forms import (
 )
 from eduq.rulepacks.parts import Addressed, Effect, EvidenceBounds, Exit, Gaps, Ladder, Parameter, PeerGroup, Readings
 from eduq.settings import StrictModel
+from eduq.tables import write_frame
 
 __all__ = [
     "RULE_COLUMNS",
@@ -326,6 +328,16 @@ class RulePack:
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(self.summary())}</p>{self.frame._repr_html_()}"
+
+    def write(self, path: str | os.PathLike[str]) -> Path:
+        """Write the catalogue of rules as ``.parquet`` or ``.csv``, whole or not at all, and return the path.
+
+        Raises
+        ------
+        UsageError
+            ``format_unknown``: another suffix.
+        """
+        return write_frame(self.frame, path)
 
     def rule(self, rule_id: str) -> Rule | None:
         """Return the rule with an id, or None."""

@@ -6,7 +6,7 @@ derived paper is kept as a small integer (`DERIVED_STATUSES`): of a candidate's 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -22,8 +22,12 @@ __all__ = [
     "RAW_COMPOSITE_SCALE",
     "Scale",
     "add_every_paper",
+    "add_expected",
     "add_raw_composite",
+    "add_standard_scores",
     "add_total",
+    "effective_score",
+    "is_expected",
     "standardise_composite",
 ]
 
@@ -52,11 +56,12 @@ def _is(paper: PaperFacts, statuses: Sequence[str]) -> nw.Expr:
     return found
 
 
-def _is_expected(paper: PaperFacts) -> nw.Expr:
+def is_expected(paper: PaperFacts) -> nw.Expr:
+    """Whether a candidate is expected in a paper."""
     return (~nw.col(status_column(paper.code)).is_null()) & ~_is(paper, NOT_EXPECTED)
 
 
-def _effective(paper: PaperFacts, policy: AbsencePolicy) -> nw.Expr:
+def effective_score(paper: PaperFacts, policy: AbsencePolicy) -> nw.Expr:
     """The score that counts: as it stands, or 0 for an absent or voided candidate under the policy ``zero``."""
     score = nw.col(paper.code)
     return nw.when(_is(paper, ZEROED)).then(nw.lit(0)).otherwise(score) if policy == "zero" else score
@@ -88,7 +93,7 @@ def add_total(frame: Any, papers: Sequence[PaperFacts], policy: AbsencePolicy, n
     since it would be out of fewer papers than the others'.
     """
     status = status_column(name)
-    total = nw.sum_horizontal(*[_effective(paper, policy) for paper in papers])
+    total = nw.sum_horizontal(*[effective_score(paper, policy) for paper in papers])
     lazy = nw.from_native(frame).with_columns(
         _most_telling(papers, exempt_leaves=True).alias(status),
         _counts(papers, policy, exempt_leaves=True).alias(_COMPLETE),
@@ -115,7 +120,7 @@ def add_every_paper(frame: Any, papers: Sequence[PaperFacts], cuts: Mapping[str,
         Name of the new paper.
     """
     status = status_column(name)
-    failed = nw.any_horizontal(*[_effective(paper, policy) < cuts[paper.code] for paper in papers], ignore_nulls=True)
+    failed = nw.any_horizontal(*[effective_score(paper, policy) < cuts[paper.code] for paper in papers], ignore_nulls=True)
     lazy = nw.from_native(frame).with_columns(
         _most_telling(papers, exempt_leaves=False).alias(status),
         _counts(papers, policy, exempt_leaves=False).alias(_COMPLETE),
@@ -124,6 +129,66 @@ def add_every_paper(frame: Any, papers: Sequence[PaperFacts], cuts: Mapping[str,
     value = nw.when(nw.col(name)).then(nw.lit(0)).otherwise(nw.lit(100))
     shown = nw.when(nw.col(_COMPLETE) & (nw.col(status) > 0)).then(value)
     return lazy.with_columns(shown.alias(name)).drop(_COMPLETE).to_native()
+
+
+def _by_stratum(strata: Sequence[int], pick: Callable[[int], float]) -> nw.Expr:
+    """A number that depends on the stratum alone."""
+    values = [float(pick(stratum)) for stratum in strata]
+    expression: Any = nw.lit(values[0])
+    for stratum, value in zip(strata[1:], values[1:], strict=True):
+        if value != values[0]:
+            expression = nw.when(nw.col("stratum") == stratum).then(nw.lit(value)).otherwise(expression)
+    return cast(nw.Expr, expression)
+
+
+def add_standard_scores(
+    frame: Any,
+    papers: Sequence[PaperFacts],
+    scales: Mapping[tuple[int, str], Scale],
+    *,
+    strata: Sequence[int],
+    policy: AbsencePolicy,
+    prefix: str,
+) -> Any:
+    """Add each paper's score as its distance from the mean of its comparison group in SDs (divisor N).
+
+    Parameters
+    ----------
+    frame
+        Score frame with the column ``stratum``.
+    papers
+        The papers to standardise.
+    scales
+        (stratum, paper) to the mean and SD of its comparison group; without an entry, or with SD 0, there is none.
+    strata
+        All strata.
+    policy
+        Absence policy.
+    prefix
+        Before the code of each new column.
+    """
+    added = []
+    for paper in papers:
+        known = {stratum: scale for stratum in strata if (scale := scales.get((stratum, paper.code))) and scale.sd > 0}
+        if not known:
+            added.append(nw.lit(None, dtype=nw.Float64).alias(f"{prefix}{paper.code}"))
+            continue
+        mean = _by_stratum(strata, {at: known[at].mean if at in known else 0.0 for at in strata}.__getitem__)
+        spread = _by_stratum(strata, {at: known[at].sd if at in known else 1.0 for at in strata}.__getitem__)
+        value = ((effective_score(paper, policy) - mean) / spread).cast(nw.Float64)
+        if len(known) < len(strata):
+            value = nw.when(nw.col("stratum").is_in(list(known))).then(value)
+        added.append(value.alias(f"{prefix}{paper.code}"))
+    return nw.from_native(frame).with_columns(*added).to_native()
+
+
+def add_expected(frame: Any, papers: Sequence[PaperFacts], *, prefix: str, name: str) -> Any:
+    """Add whether a candidate is expected in each paper, and (as `name`) in any of them."""
+    lazy = nw.from_native(frame).with_columns(
+        *(is_expected(paper).fill_null(False).alias(f"{prefix}{paper.code}") for paper in papers)
+    )
+    every = nw.any_horizontal(*(nw.col(f"{prefix}{paper.code}") for paper in papers), ignore_nulls=True)
+    return lazy.with_columns(every.alias(name)).to_native()
 
 
 def add_raw_composite(
@@ -160,12 +225,7 @@ def add_raw_composite(
     """
 
     def by_stratum(pick: Any) -> nw.Expr:
-        values = [float(pick(stratum)) for stratum in strata]
-        expression: Any = nw.lit(values[0])
-        for stratum, value in zip(strata[1:], values[1:], strict=True):
-            if value != values[0]:
-                expression = nw.when(nw.col("stratum") == stratum).then(nw.lit(value)).otherwise(expression)
-        return cast(nw.Expr, expression)
+        return _by_stratum(strata, pick)
 
     def weight_of(paper: PaperFacts, stratum: int) -> float:
         scale = scales.get((stratum, paper.code))
@@ -173,7 +233,7 @@ def add_raw_composite(
 
     gained, counted, sat, expected, complete = [], [], [], [], []
     for paper in (paper for paper in papers if paper.weight > 0):
-        score = _effective(paper, policy)
+        score = effective_score(paper, policy)
         weight = by_stratum(lambda stratum, paper=paper: weight_of(paper, stratum))
         factor = by_stratum(
             lambda stratum, paper=paper: (
@@ -186,9 +246,9 @@ def add_raw_composite(
         gained.append((score - mean) * factor)
         counted.append(nw.when(~score.is_null()).then(weight).otherwise(nw.lit(0.0)))
         sat.append(nw.when(~nw.col(paper.code).is_null()).then(weight).otherwise(nw.lit(0.0)))
-        expected.append(nw.when(_is_expected(paper)).then(weight).otherwise(nw.lit(0.0)))
+        expected.append(nw.when(is_expected(paper)).then(weight).otherwise(nw.lit(0.0)))
         if paper.code in core:
-            complete.append(~_is_expected(paper) | ~score.is_null())
+            complete.append(~is_expected(paper) | ~score.is_null())
     lazy = nw.from_native(frame).with_columns(
         nw.sum_horizontal(*gained).alias("__gained"),
         nw.sum_horizontal(*counted).alias("__counted"),

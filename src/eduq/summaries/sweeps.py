@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,11 +19,13 @@ from eduq.summaries.counts import ScoreCounts, count_scores, count_statuses, sum
 from eduq.summaries.derived import DERIVED_STATUSES, Scale, add_every_paper, add_raw_composite, add_total, standardise_composite
 from eduq.tables import NOT_EXPECTED, status_column
 
-__all__ = ["AREA_UNIT", "Summary", "UnitSummary", "summarise"]
+__all__ = ["AREA_UNIT", "Standing", "Summary", "UnitSummary", "place_candidates", "summarise"]
 
 AREA_UNIT = "all"
 """Id of the one unit of the unit type ``area``."""
 _RAW = "__raw_composite"
+_PLACES_PER_ROW, _PLACES_ALWAYS = 8, 1_000_000
+"""Units are looked up in an array with a place for every combination of their columns while it has at most so many places."""
 _PIECE = 2_000_000
 """Rows of which what is derived per candidate is worked out at a time: what is needed on the way is large."""
 
@@ -76,23 +80,35 @@ class Summary:
         members = schools.units.select("unit_index", "stratum", pl.lit(AREA_UNIT).alias("unit"))
         return gather_cells(schools.counts, self.mapping(members), policy=self.policy)
 
+    @cached_property
+    def schools(self) -> CellTable:
+        """Every school in every comparison group, the unit being its id."""
+        counted = self.by["school"]
+        members = counted.units.select("unit_index", "stratum", pl.col("school_id").alias("unit"))
+        return gather_cells(counted.counts, self.mapping(members), policy=self.policy)
+
 
 def _index_units(frame: pl.DataFrame, name: str, columns: Sequence[str]) -> tuple[pl.Series, pl.DataFrame]:
     """Return the unit index of every row (null where a column is null) and the table of units."""
     keys = ["stratum", *columns]
-    if len(columns) > 1:
+    levels = [frame[column].drop_nulls().unique().sort() for column in columns]
+    strata = int(frame["stratum"].max() or 0) + 1  # type: ignore[arg-type]
+    if strata * math.prod(len(values) for values in levels) > max(_PLACES_PER_ROW * frame.height, _PLACES_ALWAYS):
         units = frame.select(keys).unique().drop_nulls().sort(keys).with_row_index("unit_index")
         units = units.with_columns(pl.col("unit_index").cast(pl.Int64))
         return frame.select(keys).join(units, on=keys, how="left", maintain_order="left")["unit_index"].alias(name), units
-    (column,) = columns
-    values = frame[column].drop_nulls().unique().sort()
-    width = max(len(values), 1)
-    code = frame[column].cast(pl.Enum(values.to_list())).to_physical().cast(pl.Int64)
-    place = frame["stratum"] * width + code
+    place = frame["stratum"].cast(pl.Int64)
+    for column, values in zip(columns, levels, strict=True):
+        place = place * max(len(values), 1) + frame[column].cast(pl.Enum(values.to_list())).to_physical().cast(pl.Int64)
     taken = np.flatnonzero(np.bincount(place.drop_nulls().to_numpy(), minlength=1))
     index_of = np.zeros(int(taken[-1]) + 1 if len(taken) else 1, dtype=np.int64)
     index_of[taken] = np.arange(len(taken))
-    units = pl.DataFrame({"unit_index": np.arange(len(taken)), "stratum": taken // width, column: values.gather(taken % width)})
+    parts, rest = {}, taken
+    for column, values in zip(reversed(columns), reversed(levels), strict=True):
+        rest, code = np.divmod(rest, max(len(values), 1))
+        parts[column] = values.gather(code)
+    of_unit = {column: parts[column] for column in columns}
+    units = pl.DataFrame({"unit_index": np.arange(len(taken)), "stratum": rest, **of_unit})
     return pl.Series(index_of).gather(place).alias(name), units
 
 
@@ -142,18 +158,24 @@ def _derive(
         piece = add_total(frame.slice(start, _PIECE), scores.papers, policy, TOTAL)
         if pass_cuts is not None:
             piece = add_every_paper(piece, scores.papers, pass_cuts, policy, EVERY_PAPER)
-        piece = add_raw_composite(
-            piece,
-            scores.papers,
-            scales,
-            strata=strata,
-            policy=policy,
-            min_weight=settings.composite_min_weight,
-            core=settings.core_papers,
-            name=_RAW,
-        )
+        piece = _add_raw(piece, scores, strata, scales, settings)
         pieces.append(piece.drop(papers))
     return pl.concat(pieces)
+
+
+def _add_raw(
+    piece: pl.DataFrame, scores: ScoreTable, strata: list[int], scales: Mapping[tuple[int, str], Scale], settings: RunSettings
+) -> Any:
+    return add_raw_composite(
+        piece,
+        scores.papers,
+        scales,
+        strata=strata,
+        policy=scores.exam.absence.policy,
+        min_weight=settings.composite_min_weight,
+        core=settings.core_papers,
+        name=_RAW,
+    )
 
 
 def _add_composite(frame: pl.DataFrame, comparability: Comparability) -> pl.DataFrame:
@@ -171,6 +193,55 @@ def _add_composite(frame: pl.DataFrame, comparability: Comparability) -> pl.Data
         if row["comparison_group"] in group_scale
     }
     return standardise_composite(raw, by_stratum, raw=_RAW, name=COMPOSITE).drop(_RAW)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Standardised scores of candidates.
+
+    Attributes
+    ----------
+    frame
+        One row per candidate in the order of the scores: stratum, and the composite (1/10,000 SD; null without one; no column
+        where the exam has a single paper).
+    comparability
+        Groups and reasons.
+    scales
+        (stratum, paper) to mean and SD (hundredths) of its comparison group.
+    """
+
+    frame: pl.DataFrame
+    comparability: Comparability
+    scales: dict[tuple[int, str], Scale]
+
+
+def place_candidates(scores: ScoreTable, *, settings: RunSettings) -> Standing:
+    """Return the composite of every candidate, as `summarise` sums it up, and the scales of all papers.
+
+    Parameters
+    ----------
+    scores
+        The score table.
+    settings
+        Of the run.
+    """
+    policy = scores.exam.absence.policy
+    frame, strata = add_strata(scores)
+    comparability = check_comparability(scores, frame=frame, strata=strata)
+    codes = [paper.code for paper in scores.papers]
+    columns = [name for code in codes for name in (code, status_column(code))]
+    frame = frame.select("stratum", *columns)
+    counts = count_scores(frame, unit="stratum", papers=codes)
+    units = strata.select(pl.col("stratum").alias("unit_index"), "stratum")
+    scales = _scales(counts, units, comparability, policy)
+    placed = frame.select("stratum")
+    if COMPOSITE in derived_papers(scores.papers):
+        pieces = [
+            _add_raw(frame.slice(start, _PIECE), scores, strata["stratum"].to_list(), scales, settings).drop(columns)
+            for start in range(0, max(frame.height, 1), _PIECE)
+        ]
+        placed = _add_composite(pl.concat(pieces), comparability).select("stratum", COMPOSITE)
+    return Standing(placed, comparability, scales)
 
 
 def _composite_sums(frame: pl.DataFrame, unit: str) -> pl.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 
 import polars as pl
@@ -105,6 +106,22 @@ class Sample:
     registers: dict[str, pl.DataFrame]
     truth: pl.DataFrame
     seed: int
+
+    def summary(self) -> str:
+        """Return one line of counts: exams, candidates, schools, and how many schools truly change."""
+        candidates = sum(exam.frame.height for exam in self.exams)
+        changing = self.truth["school_id"].n_unique()
+        return (
+            f"{len(self.exams)} exams, {candidates} candidates, {self.registers['schools'].height} schools, "
+            f"{changing} of them truly change; seed {self.seed}"
+        )
+
+    def __repr__(self) -> str:
+        """Say what there is without a row of it."""
+        return f"Sample({self.summary()})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(self.summary())}</p>"
 
     def write(self, folder: str | Path, *, layout: str | None = None) -> tuple[Path, ...]:
         """Write the registers (with packs.toml), a folder per exam with its files and exam.toml, and truth.toml.

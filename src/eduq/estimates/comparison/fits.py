@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eduq.estimates.comparison.contrasts import contrast_units, contrast_with_group, part_groups
 from eduq.estimates.comparison.funnel import FUNNEL_LEVELS, Funnel, fit_funnel, funnel_limits
 from eduq.estimates.comparison.inputs import Cell
+from eduq.estimates.comparison.peers import ALL, NEAREST, SMALLEST_PEERS
 from eduq.estimates.intervals import normal_quantile, wilson
 from eduq.estimates.ranks import could_be_first, could_be_last, pair_cut, probability_last, rank_sets, shrink
 
@@ -18,6 +20,7 @@ __all__ = [
     "SMALLEST_SHRUNKEN",
     "ComparisonModel",
     "FittedCell",
+    "PeerGroup",
     "clear_rates",
     "contrast_with_group",
     "fit_cell",
@@ -28,6 +31,16 @@ Floats = NDArray[np.float64]
 SMALLEST_SHRUNKEN = 5
 """Fewer units are not shrunken: the variance between them cannot be told."""
 SIDES = np.array(["low", "in", "high"])
+
+
+@dataclass(frozen=True)
+class PeerGroup:
+    """A peer group: its units, those ranked, their mean (weighted as the comparison's) and the cut between two of them."""
+
+    n_units: int
+    n_ranked: int
+    mean: float
+    pair_cut: float
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,10 @@ class ComparisonModel:
         Pupil SD behind the funnel of means with n; null without n and for rates.
     rate
         Whether the estimates are rates.
+    reference_se
+        Standard error of the reference, in the contrasts.
+    peer_groups
+        By their label; ``all`` where there are none.
     """
 
     n_units: int
@@ -66,6 +83,8 @@ class ComparisonModel:
     var_overdispersion: float
     sd_within: float | None
     rate: bool
+    reference_se: float
+    peer_groups: dict[str, PeerGroup]
 
     def limits(self, null_error: Floats, level: float, n: Floats | None = None) -> tuple[Floats, Floats]:
         """Return funnel limits at given standard errors (and numbers of pupils, for rates)."""
@@ -82,55 +101,32 @@ class FittedCell:
     columns: dict[str, NDArray[Any]]
 
 
-def contrast_with_group(x: Floats, std_error: Floats, weight: Floats) -> tuple[Floats, Floats]:
-    """Return x_j − Σw_k x_k and its standard error, the unit being part of the group.
-
-    Var = (1 − w_j)² s_j² + Σ_{k≠j} w_k² s_k²; with s² = σ²/n and w = n/N that is σ²/n·(1 − n/N).
-
-    Parameters
-    ----------
-    x, std_error, weight
-        Float arrays (units,); the weights need not sum to 1.
-
-    Examples
-    --------
-    >>> n = np.array([300.0, 700.0])
-    >>> found = contrast_with_group(np.array([0.7, -0.3]), 1 / np.sqrt(n), n)
-    >>> (found[1] * np.sqrt(n)).round(3).tolist()
-    [0.837, 0.548]
-    """
-    share = weight / weight.sum()
-    spread = (share**2 * std_error**2).sum() + (1 - 2 * share) * std_error**2
-    return x - share @ x, np.sqrt(np.maximum(spread, 0.0))
-
-
-def fit_cell(cell: Cell, *, level: float, rate: bool, has_n: bool, min_n: int, high_is_first: bool) -> FittedCell:
+def fit_cell(
+    cell: Cell, *, level: float, rate: bool, has_n: bool, min_n: int, high_is_first: bool, neighbours: int | None = None
+) -> FittedCell:
     """Return all columns of one comparison but q, which needs the other comparisons too."""
     size = len(cell.estimate)
-    whole: dict[str, NDArray[Any]] = {}
     used = np.flatnonzero([reason is None for reason in cell.reason])
     found: dict[str, NDArray[Any]] = _intervals(cell, rate=rate, level=level)
     reason = np.array(cell.reason, dtype=object)
     if len(used) == 0:
-        return FittedCell(cell, None, found | {"reason": reason})
-    x, error, n = cell.estimate[used], cell.std_error[used], cell.n[used]
-    weight = n if has_n else np.ones(len(used))
-    part = _contrasts(x, error, weight, cell.reference, level)
-    if len(used) == 1 and cell.reference is None:
-        reason[used] = "one_unit"
+        return FittedCell(cell, None, found | {"reason": reason, "n_units": np.zeros(size)})
+    x, error, n, weight = cell.estimate[used], cell.std_error[used], cell.n[used], cell.weight[used]
+    groups = part_groups(cell, used)
+    contrasts, without = contrast_units(cell, used, groups, neighbours=neighbours, min_n=min_n, level=level)
+    reason[used] = np.array(without, dtype=object)[used]
+    part: dict[str, NDArray[Any]] = {}
     between = None
     if len(used) >= SMALLEST_SHRUNKEN:
         between = shrink(x, error)
         part |= {"shrunken": between.estimate, "shrunken_se": between.std_error, "reliability": between.reliability}
     funnel, null_error, sd_within = _fit_funnel(x, error, n if has_n else None, weight, cell.reference, rate=rate)
     part |= _funnel_columns(x, funnel, null_error, n if rate else None)
-    for name, values in part.items():
-        whole[name] = _spread(values, used, size)
+    whole = {name: _spread(values, used, size) for name, values in part.items()}
     able = used[~(cell.n[used] < min_n)] if has_n else used
-    reason[np.setdiff1d(used, able)] = "below_min_n"
-    size_of = cell.n[able] if rate else None
-    for name, values in _places(cell.estimate[able], cell.std_error[able], size_of, level, high_is_first=high_is_first).items():
-        whole[name] = _spread(values, able, size)
+    few = np.setdiff1d(used, able)
+    reason[few] = np.where(reason[few] == None, "below_min_n", reason[few])  # noqa: E711
+    places, peers = _places_by_group(cell, groups, able, level, rate=rate, high_is_first=high_is_first)
     model = ComparisonModel(
         n_units=len(used),
         n_ranked=len(able),
@@ -144,8 +140,37 @@ def fit_cell(cell: Cell, *, level: float, rate: bool, has_n: bool, min_n: int, h
         var_overdispersion=funnel.variance,
         sd_within=sd_within,
         rate=rate,
+        reference_se=cell.reference_se,
+        peer_groups=peers,
     )
-    return FittedCell(cell, model, found | whole | {"reason": reason})
+    return FittedCell(cell, model, found | contrasts | whole | places | {"reason": reason})
+
+
+def _places_by_group(
+    cell: Cell, groups: dict[str, NDArray[np.intp]], able: NDArray[np.intp], level: float, *, rate: bool, high_is_first: bool
+) -> tuple[dict[str, NDArray[Any]], dict[str, PeerGroup]]:
+    """Return ranks and what can be said of the last place within each peer group that is large enough, and the groups."""
+    size = len(cell.estimate)
+    laid: dict[str, NDArray[Any]] = {"n_units": np.full(size, np.nan)}
+    peers: dict[str, PeerGroup] = {}
+    labels = np.array([ALL if label == NEAREST or cell.covariates.shape[1] else label for label in cell.peer], dtype=object)
+    for label, group in groups.items():
+        ranked = np.intersect1d(group, able)
+        weight = cell.weight[group]
+        mean = float(weight @ cell.estimate[group] / weight.sum())
+        peers[label] = PeerGroup(len(group), len(ranked), mean, pair_cut(len(ranked), level))
+        if label != ALL and len(group) - 1 < SMALLEST_PEERS:
+            continue
+        laid["n_units"][labels == label] = len(ranked)
+        size_of = cell.n[ranked] if rate else None
+        own = _places(cell.estimate[ranked], cell.std_error[ranked], size_of, level, high_is_first=high_is_first)
+        for name, values in own.items():
+            spread = _spread(values, ranked, size)
+            if name in laid:
+                laid[name][ranked] = spread[ranked]
+            else:
+                laid[name] = spread
+    return laid, peers
 
 
 def _spread(values: NDArray[Any], at: NDArray[np.intp], size: int) -> NDArray[Any]:
@@ -167,25 +192,6 @@ def _intervals(cell: Cell, *, rate: bool, level: float) -> dict[str, NDArray[Any
         low, high = cell.estimate - half, cell.estimate + half
     error = np.where(np.isnan(cell.estimate), np.nan, cell.std_error)
     return {"n": cell.n, "estimate": cell.estimate, "std_error": error, "ci_lower": low, "ci_upper": high}
-
-
-def _contrasts(x: Floats, error: Floats, weight: Floats, reference: float | None, level: float) -> dict[str, NDArray[Any]]:
-    from scipy.special import ndtr
-
-    if reference is not None:
-        contrast, se = x - reference, error
-    elif len(x) < 2:
-        return {}
-    else:
-        contrast, se = contrast_with_group(x, error, weight)
-    half = normal_quantile(level) * se
-    return {
-        "contrast": contrast,
-        "contrast_se": se,
-        "contrast_lower": contrast - half,
-        "contrast_upper": contrast + half,
-        "p_value": 2 * ndtr(-np.abs(contrast) / se),
-    }
 
 
 def _places(x: Floats, error: Floats, n: Floats | None, level: float, *, high_is_first: bool) -> dict[str, NDArray[Any]]:
@@ -242,10 +248,18 @@ def rate_difference(one: Floats, n_one: Floats, other: Floats, n_other: Floats, 
 
 def clear_rates(p: Floats, n: Floats, cut: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return how many units each rate is clearly above, and clearly below: pairs whose interval leaves out 0."""
+    from scipy.special import ndtr
+
     above, below = np.zeros(len(p), dtype=np.int64), np.zeros(len(p), dtype=np.int64)
-    for unit in range(len(p)):
-        low, high = rate_difference(p[unit : unit + 1], n[unit : unit + 1], p, n, cut)
-        above[unit], below[unit] = (low > 0).sum(), (high < 0).sum()
+    _, lower, upper = wilson(p * n, n, float(1 - 2 * ndtr(-cut)))
+    down, up = (p - lower) ** 2, (upper - p) ** 2
+    step = max(1, 1_000_000 // max(len(p), 1))
+    for first in range(0, len(p), step):  # the lower bound of `rate_difference` is above 0
+        rows = slice(first, first + step)
+        apart = p[rows, None] - p
+        clear = (apart > 0) & (apart**2 > down[rows, None] + up)
+        above[rows] = clear.sum(axis=1)
+        below += clear.sum(axis=0)
     return above, below
 
 

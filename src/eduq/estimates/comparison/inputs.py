@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from eduq.errors import DataFileError, NotAssessableError, UsageError
+from eduq.estimates.comparison.peers import ALL, NEAREST, NO_PEERS, PeerChoice, label_peers
 from eduq.estimates.intervals import normal_quantile
 
 __all__ = ["Cell", "Columns", "choose_columns", "read_cells"]
@@ -19,7 +20,7 @@ Floats = NDArray[np.float64]
 POOLED_BELOW = 30
 """Units with fewer pupils take the SD pooled within all units."""
 OUTPUT = (
-    "n", "estimate", "std_error", "ci_lower", "ci_upper", "conf_level", "method",
+    "peer_group", "n_peers", "n", "periods", "estimate", "std_error", "ci_lower", "ci_upper", "conf_level", "method",
     "contrast", "contrast_se", "contrast_lower", "contrast_upper", "p_value", "q_value", "family_size",
     "shrunken", "shrunken_se", "reliability", "rank", "rank_lower", "rank_upper", "n_units",
     "could_be_last", "could_be_first", "p_last", "funnel", "funnel_998",
@@ -30,7 +31,7 @@ OUTPUT = (
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the caller's columns; ``reference`` is a value, a column, or None."""
+    """Names of the caller's columns; ``reference`` and ``reference_se`` are a value, a column, or None."""
 
     unit: str
     estimate: str
@@ -40,6 +41,8 @@ class Columns:
     family: tuple[str, ...]
     reference: float | str | None
     rate: bool
+    reference_se: float | str | None = None
+    peers: PeerChoice = NO_PEERS
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,16 @@ class Cell:
         (units,), nan where unknown; ``std_error`` nan leaves a unit out.
     reason
         Why a unit has no comparison, None where it has.
-    reference
-        Outside value compared with, None for the group's mean.
+    reference, reference_se
+        Outside value compared with, None for the group's mean, and its standard error (0: exactly known).
+    peer
+        Peer group of each unit, None where it cannot be told.
+    covariates
+        (units, covariates), nan where unknown.
+    weight
+        What each unit counts in a mean of the group: its pupils of this comparison, 1 where numbers are not given.
+    periods
+        How many periods the estimate is pooled over.
     """
 
     key: tuple[Any, ...]
@@ -67,6 +78,11 @@ class Cell:
     n: Floats
     reason: list[str | None]
     reference: float | None
+    reference_se: float
+    peer: list[str | None]
+    covariates: Floats
+    weight: Floats
+    periods: Floats
 
 
 def choose_columns(frame: pl.DataFrame, asked: Columns) -> Columns:
@@ -89,7 +105,8 @@ def choose_columns(frame: pl.DataFrame, asked: Columns) -> Columns:
         sd = "sd" if std_error is None and "sd" in free else None
     known = n if asked.rate else std_error or (sd and n)
     named = [asked.unit, asked.estimate, *asked.family, std_error, sd, n]
-    named += [asked.reference] if isinstance(asked.reference, str) else []
+    named += [name for name in (asked.reference, asked.reference_se) if isinstance(name, str)]
+    named += [*asked.peers.columns, *asked.peers.numeric]
     for name in named:
         if name is not None and name not in frame.columns:
             raise UsageError("compare_column_missing", column=name, known=", ".join(frame.columns))
@@ -99,7 +116,7 @@ def choose_columns(frame: pl.DataFrame, asked: Columns) -> Columns:
     taken = sorted({name for name in labels if name in OUTPUT or labels.count(name) > 1})
     if taken:
         raise UsageError("compare_name_taken", columns=", ".join(taken))
-    return Columns(asked.unit, asked.estimate, std_error, sd, n, asked.family, asked.reference, asked.rate)
+    return replace(asked, std_error=std_error, sd=sd, n=n)
 
 
 def read_cells(frame: pl.DataFrame, columns: Columns) -> list[Cell]:
@@ -122,9 +139,13 @@ def read_cells(frame: pl.DataFrame, columns: Columns) -> list[Cell]:
     parts = {
         "_x": columns.estimate, "_se": columns.std_error, "_sd": columns.sd, "_n": columns.n,
         "_ref": columns.reference if isinstance(columns.reference, str) else None,
+        "_ref_se": columns.reference_se if isinstance(columns.reference_se, str) else None,
     }  # fmt: skip
     rows = frame.select(
-        *keys, *(_number(frame, name).alias(key) if name else pl.lit(None, pl.Float64).alias(key) for key, name in parts.items())
+        *keys,
+        *(_number(frame, name).alias(key) if name else pl.lit(None, pl.Float64).alias(key) for key, name in parts.items()),
+        *(_number(frame, name).alias(f"_number_{name}") for name in dict.fromkeys(columns.peers.numeric)),
+        *(pl.col(name).alias(f"_peer_{name}") for name in dict.fromkeys(columns.peers.columns)),
     ).sort(keys)
     family = list(columns.family)
     split = rows.partition_by(family, as_dict=True, maintain_order=True) if family else {(): rows}
@@ -147,6 +168,8 @@ def _refuse_values(frame: pl.DataFrame, columns: Columns) -> None:
     limits = [(columns.estimate, 0.0 if columns.rate else -math.inf, 1.0 if columns.rate else math.inf)]
     limits += [(name, 0.0, math.inf) for name in (columns.std_error, columns.sd, columns.n) if name]
     limits += [(columns.reference, *limits[0][1:])] if isinstance(columns.reference, str) else []
+    limits += [(columns.reference_se, 0.0, math.inf)] if isinstance(columns.reference_se, str) else []
+    limits += [(name, -math.inf, math.inf) for name in columns.peers.numeric]
     for name, low, high in limits:
         given, found = frame[name], frame.select(_number(frame, name)).to_series()
         lost = found.is_null() & given.is_not_null()
@@ -156,15 +179,16 @@ def _refuse_values(frame: pl.DataFrame, columns: Columns) -> None:
             lost &= given.is_not_nan()
         if lost.any() or found.is_infinite().any() or (found < low).any() or (found > high).any():
             wrong.append(name)
-    if isinstance(columns.reference, str):
-        groups = frame.with_columns(_number(frame, columns.reference).alias("_ref"))
-        per_cell = (
-            groups.group_by(list(columns.family)).agg(pl.col("_ref").n_unique())["_ref"].max()
-            if columns.family
-            else groups["_ref"].n_unique()
-        )
-        if groups["_ref"].null_count() or per_cell != 1:
-            wrong.append(columns.reference)
+    for outside in (columns.reference, columns.reference_se):
+        if isinstance(outside, str):
+            groups = frame.with_columns(_number(frame, outside).alias("_ref"))
+            per_cell = (
+                groups.group_by(list(columns.family)).agg(pl.col("_ref").n_unique())["_ref"].max()
+                if columns.family
+                else groups["_ref"].n_unique()
+            )
+            if (outside == columns.reference and groups["_ref"].null_count()) or per_cell != 1:
+                wrong.append(outside)
     if wrong:
         raise DataFileError("compare_value", columns=", ".join(dict.fromkeys(wrong)))
 
@@ -184,7 +208,36 @@ def _cell(key: tuple[Any, ...], rows: pl.DataFrame, columns: Columns) -> Cell:
         for i in range(len(x))
     ]
     reference = columns.reference if not isinstance(columns.reference, str) else float(rows["_ref"][0])
-    return Cell(key, rows[columns.unit], x, error, n, reason, reference)
+    reference_se = columns.reference_se if not isinstance(columns.reference_se, str) else rows["_ref_se"][0]
+    peers, covariates = _peers(rows, columns.peers)
+    return Cell(
+        key,
+        rows[columns.unit],
+        x,
+        error,
+        n,
+        reason,
+        reference,
+        float(reference_se or 0.0),
+        peers,
+        covariates,
+        np.where(np.isnan(n), 0.0, n) if columns.n is not None else np.ones(len(x)),
+        np.ones(len(x)),
+    )
+
+
+def _peers(rows: pl.DataFrame, choice: PeerChoice) -> tuple[list[str | None], Floats]:
+    """Return the units' peer groups, and their covariates."""
+    covariates = np.empty((rows.height, len(choice.covariates)))
+    for place, name in enumerate(choice.covariates):
+        covariates[:, place] = rows[f"_number_{name}"].to_numpy()
+    if choice.neighbours is not None:
+        unknown: NDArray[np.bool_] = np.any(np.isnan(covariates), axis=1)
+        return [None if missing else NEAREST for missing in unknown.tolist()], covariates
+    if not choice.grouped:
+        return [ALL] * rows.height, covariates
+    own = {f"_peer_{name}": name for name in choice.columns} | {f"_number_{name}": name for name, _ in choice.size_classes}
+    return label_peers(rows.select(pl.col(old).alias(new) for old, new in own.items()), choice), covariates
 
 
 def _rate_error(p: Floats, n: Floats) -> Floats:

@@ -11,7 +11,7 @@ from eduq.estimates.comparison.fits import ComparisonModel
 from eduq.estimates.comparison.funnel import FUNNEL_LEVELS
 from eduq.estimates.comparison.inputs import Columns
 
-__all__ = ["draw_caterpillar", "draw_funnel"]
+__all__ = ["draw_caterpillar", "draw_funnel", "draw_gap_courses"]
 
 LABELLED = 60
 """More units than this have no label of their own."""
@@ -64,3 +64,33 @@ def draw_funnel(part: pl.DataFrame, model: ComparisonModel, columns: Columns) ->
             plot += lp.geom_line(lp.aes("size", "limit"), data=curve, color=WARM, linetype=line, size=0.7)
     plot += lp.geom_point(lp.aes("size", "estimate"), data=data, color=DARK, size=2.4)
     return plot + lp.labs(x="n" if by_n else "1 / SE", y=columns.estimate) + lp.ggsize(800, 520)
+
+
+def draw_gap_courses(rows: pl.DataFrame) -> Any:
+    """Return the course of every gap on one scale, with its intervals and the line of no gap.
+
+    Parameters
+    ----------
+    rows
+        label, period (as text), gap, ci_lower, ci_upper.
+    """
+    import lets_plot as lp
+
+    periods = rows["period"].unique().sort().to_list()
+    places = {period: place for place, period in enumerate(periods)}
+    drawn = rows.with_columns(pl.col("period").replace_strict(places, return_dtype=pl.Int64).alias("place"))
+    data = drawn.sort("label", "place").to_dict(as_series=False)
+    panels = rows["label"].n_unique()
+    columns = min(4, panels)
+    height = 90 + 150 * -(-panels // columns)
+    return (
+        lp.ggplot(data, lp.aes("place", "gap"))
+        + lp.geom_hline(yintercept=0, color=PALE, size=0.7)
+        + lp.geom_segment(lp.aes(x="place", xend="place", y="ci_lower", yend="ci_upper"), color=PALE, size=0.7)
+        + lp.geom_line(color=DARK, size=0.7)
+        + lp.geom_point(color=DARK, size=2.4)
+        + lp.scale_x_continuous(breaks=list(places.values()), labels=periods)
+        + lp.facet_wrap("label", ncol=columns)
+        + lp.labs(x="", y="")
+        + lp.ggsize(900, height)
+    )

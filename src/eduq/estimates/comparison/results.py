@@ -25,13 +25,16 @@ class ComparisonResult(EstimateResult):
     Attributes
     ----------
     frame
-        One row per family and unit, sorted by them: the family and unit columns, then n (null where not given), estimate,
-        std_error, ci_lower, ci_upper, conf_level, method (normal, wilson); contrast with the group mean or the reference,
-        contrast_se, contrast_lower, contrast_upper, p_value (two-sided), q_value, family_size (tests of the whole call);
+        One row per family and unit, sorted by them: the family and unit columns, then peer_group (all, COLUMN=VALUE;...,
+        nearest), n_peers (other units the contrast is made with), n (null where not given), periods (how many the estimate is
+        pooled over), estimate, std_error, ci_lower, ci_upper, conf_level, method (normal, wilson, pooled); contrast with the
+        mean of the group, of the peers or of the neighbours, or with the reference, contrast_se, contrast_lower,
+        contrast_upper, p_value (two-sided), q_value, family_size (tests of the whole call);
         shrunken, shrunken_se, reliability (null below five units); rank (1 = first, ties share), rank_lower, rank_upper (hold
-        for all units of the comparison together), n_units (ranked); could_be_last, could_be_first, p_last; funnel and
-        funnel_998 (low, in, high: against the 95 % and 99.8 % limits), funnel_lower, funnel_upper, funnel_lower_998,
-        funnel_upper_998; reason (no_estimate, no_n, no_std_error, one_unit: not compared; below_min_n: not ranked).
+        for all units of the comparison, or of the peer group, together), n_units (ranked there); could_be_last,
+        could_be_first, p_last; funnel and funnel_998 (low, in, high: against the 95 % and 99.8 % limits), funnel_lower,
+        funnel_upper, funnel_lower_998, funnel_upper_998; reason (no_estimate, no_n, no_std_error, one_unit, no_peer_group,
+        no_covariates, peer_group_too_small: no contrast; below_min_n: not ranked).
     settings
         What it depends on.
     models
@@ -56,11 +59,20 @@ class ComparisonResult(EstimateResult):
             raise UsageError("compare_several_models", n=len(self.models))
         return next(iter(self.models.values()))
 
+    @property
+    def standard(self) -> str:
+        """What the contrasts are made with: group, peers, neighbours or reference (wording ``compare.whom``)."""
+        if self.settings["reference"] is not None:
+            return "reference"
+        if self.columns.peers.neighbours is not None:
+            return "neighbours"
+        return "peers" if self.columns.peers.grouped else "group"
+
     def summary(self) -> str:
         """Return one line: units, comparisons, how many differ from the group and how many could be last."""
         differ = self.frame.filter(pl.col("q_value") <= 1 - self.settings["level"]).height
         last = int(self.frame["could_be_last"].sum() or 0)
-        whom = "the group" if self.settings["reference"] is None else "the reference"
+        whom = {"peers": "their peers", "neighbours": "their neighbours"}.get(self.standard, f"the {self.standard}")
         return (
             f"{self.frame.height} units in {len(self.models)} comparisons: {differ} differ from {whom}, "
             f"{last} could be last, {self.frame['rank'].null_count()} not ranked"
@@ -82,7 +94,7 @@ class ComparisonResult(EstimateResult):
         name, reason = line[self.columns.unit], line["reason"]
         if line["contrast"] is None:
             return text("compare.sentence.none", lang, unit=name, reason=text(f"compare.reason.{reason}", lang))
-        whom = text(f"compare.whom.{'group' if self.settings['reference'] is None else 'reference'}", lang)
+        whom = text(f"compare.whom.{self.standard}", lang)
         differs = line["q_value"] <= 1 - self.settings["level"]
         key = ("above" if line["contrast"] > 0 else "below") if differs else "alike"
         parts = {"unit": name, "whom": whom, "q": _chance(line["q_value"])}
@@ -119,7 +131,8 @@ class ComparisonResult(EstimateResult):
         Returns
         -------
         polars.DataFrame
-            unit_a, unit_b, difference (a − b), std_error, ci_lower, ci_upper (simultaneous), distinct, sentence.
+            unit_a, unit_b, difference (a − b), std_error, ci_lower, ci_upper (simultaneous: over the units of their peer
+            group, over all of the comparison where they are of two), distinct, sentence.
 
         Raises
         ------
@@ -131,12 +144,15 @@ class ComparisonResult(EstimateResult):
         for unit in units:
             if unit not in known:
                 raise UsageError("compare_unit_unknown", unit=unit)
-        cut = self.models[family].pair_cut
+        model = self.models[family]
         rows = []
         for place, one in enumerate(units):
             for other in units[place + 1 :]:
                 apart = known[one]["estimate"] - known[other]["estimate"]
                 error = float(np.hypot(known[one]["std_error"], known[other]["std_error"]))
+                peers = {known[unit]["peer_group"] for unit in (one, other)}
+                alike = model.peer_groups.get(peers.pop()) if len(peers) == 1 else None
+                cut = model.pair_cut if alike is None else alike.pair_cut
                 low, high = apart - cut * error, apart + cut * error
                 if self.columns.rate:
                     (p, n), (p_other, n_other) = (

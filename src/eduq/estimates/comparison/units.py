@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,23 @@ from numpy.typing import NDArray
 from eduq.errors import UsageError
 from eduq.estimates.comparison.fits import FittedCell, fit_cell
 from eduq.estimates.comparison.inputs import OUTPUT, Columns, choose_columns, read_cells
+from eduq.estimates.comparison.peers import choose_peers
+from eduq.estimates.comparison.pooling import POOLED_PERIODS, check_pooling, pool_small_units
 from eduq.estimates.comparison.results import ComparisonResult
 from eduq.estimates.declines.multiplicity import adjust_bh
+from eduq.estimates.frames import FrameLike, as_frame
 
 __all__ = ["compare_units"]
 
-_WHOLE = ("n", "rank", "rank_lower", "rank_upper", "n_units", "family_size")
+SMALLEST_RANKED = 10
+"""Units with fewer pupils are not ranked when nobody says."""
+_WHOLE = ("n_peers", "n", "periods", "rank", "rank_lower", "rank_upper", "n_units", "family_size")
 _SAID = ("could_be_last", "could_be_first")
-_TEXTS = ("funnel", "funnel_998", "reason", "method")
+_TEXTS = ("peer_group", "funnel", "funnel_998", "reason", "method")
 
 
 def compare_units(
-    frame: pl.DataFrame | pl.LazyFrame,
+    frame: FrameLike,
     *,
     unit: str = "school_id",
     estimate: str = "estimate",
@@ -32,11 +38,19 @@ def compare_units(
     sd: str | None = None,
     n: str | None = None,
     family: Sequence[str] = (),
+    peers: Sequence[str] = (),
+    size_classes: Mapping[str, int | Sequence[float]] | None = None,
+    neighbours: int | None = None,
+    covariates: Sequence[str] = (),
+    period: str | None = None,
+    last: int = POOLED_PERIODS,
+    var_shock: float = 0.0,
     rate: bool = False,
     reference: float | str | None = None,
+    reference_se: float | str | None = None,
     reference_source: str | None = None,
     level: float = 0.95,
-    min_n: int = 10,
+    min_n: int = SMALLEST_RANKED,
     high_is_first: bool = True,
 ) -> ComparisonResult:
     """Compare units: contrast with the group, shrunken estimate, simultaneous rank sets, who could be last, funnel limits.
@@ -59,12 +73,32 @@ def compare_units(
     family
         Columns that make separate comparisons (``["subject"]``, ``["year_group", "area_type"]``: like with like). Ranks, means
         and funnels are their own; the p-values of the whole call are one family (Benjamini-Hochberg).
+    peers
+        Columns (stage, kind, town or rural): units with equal values of all of them are similar. The contrast is with the mean
+        of the peer group, and ranks and the last place are within it; shrunken estimates, reliability and the funnel stay
+        those of the whole comparison, which knows more of the spread between units. A unit with fewer than five others in
+        its group gets neither contrast nor rank.
+    size_classes
+        Numeric columns that part the peer groups further: ``{"enrolment": 3}`` (thirds of the units) or bounds
+        ``{"enrolment": [500, 1200]}`` for [a, b).
+    neighbours
+        Instead of peer groups: contrast of each unit with the mean of its k (at least five) nearest units on ``covariates``,
+        itself not among them and none below ``min_n``; ranks stay those of the whole comparison.
+    covariates
+        Numeric columns that say what is near (`find_neighbours`: Euclid's distance, each divided by its SD).
+    period
+        Column of periods: the newest of each family is compared, and in it units below ``min_n`` take their gap pooled over
+        the ``last`` newest periods (`pool_periods`; ``method`` pooled, n pupils of all of them, ``periods`` how many).
+    last, var_shock
+        How many periods are pooled, and ω² of a cohort.
     rate
         Estimates are rates between 0 and 1 of n pupils: Wilson intervals, rank sets by
         Newcombe's intervals of differences, binomial limits.
     reference
-        Outside value compared with instead of the group mean (a province mean), taken as exactly known: a number, or a column
-        with one value per comparison.
+        Outside value compared with instead of the group mean (a province mean): a number, or a column with one value per
+        comparison.
+    reference_se
+        Its standard error, a number or a column; without one it is taken as exactly known.
     reference_source
         Where the reference comes from; needed with it.
     level
@@ -84,7 +118,7 @@ def compare_units(
     ------
     UsageError
         ``compare_column_missing``, ``compare_no_error``, ``compare_name_taken``, ``compare_option``, ``compare_source``,
-        ``compare_reference_source``.
+        ``compare_reference_source``, ``compare_peers_option``, ``compare_pool_option``.
     DataFileError
         ``compare_value``, ``compare_duplicate``.
     NotAssessableError
@@ -105,19 +139,33 @@ def compare_units(
     >>> compare_units(schools).frame.select("school_id", "rank", "rank_lower", "rank_upper", "could_be_last").rows()[1:]
     [('B', 2, 2, 4, False), ('C', 3, 2, 4, False), ('D', 4, 2, 4, False), ('E', 5, 5, 5, True)]
     """
-    given = frame.collect() if isinstance(frame, pl.LazyFrame) else frame
-    if not isinstance(given, pl.DataFrame):
-        raise UsageError("compare_source", found=type(frame).__name__)
+    given = as_frame(frame, error="compare_source")
     family = (family,) if isinstance(family, str) else tuple(family)
     if not (0.5 < level < 1) or min_n < 0 or not _is_reference(reference, rate=rate):
         raise UsageError("compare_option")
     if (reference is None) != (not (reference_source or "").strip()):
         raise UsageError("compare_reference_source")
-    outside = None if reference is None else reference if isinstance(reference, str) else float(reference)
-    columns = choose_columns(given, Columns(unit, estimate, std_error, sd, n, family, outside, rate))
+    if reference_se is not None and (reference is None or not _is_error(reference_se)):
+        raise UsageError("compare_option")
+    choice = choose_peers(peers, size_classes, neighbours, covariates, outside=reference is not None)
+    check_pooling(last, var_shock)
+    outside, outside_se = (
+        value if value is None or isinstance(value, str) else float(value) for value in (reference, reference_se)
+    )
+    in_cells = family if period is None else (*family, period)
+    columns = choose_columns(given, Columns(unit, estimate, std_error, sd, n, in_cells, outside, rate, outside_se, choice))
+    cells = read_cells(given, columns)
+    if period is not None:
+        if rate or columns.n is None:
+            raise UsageError("compare_pool_option")
+        cells = pool_small_units(cells, last=last, var_shock=var_shock, min_n=min_n)
+        columns = dataclasses.replace(columns, family=family)
+    has_n = columns.n is not None
     fits = [
-        fit_cell(cell, level=level, rate=rate, has_n=columns.n is not None, min_n=min_n, high_is_first=high_is_first)
-        for cell in read_cells(given, columns)
+        fit_cell(
+            cell, level=level, rate=rate, has_n=has_n, min_n=min_n, high_is_first=high_is_first, neighbours=choice.neighbours
+        )
+        for cell in cells
     ]
     settings: dict[str, Any] = {
         "unit": unit,
@@ -126,8 +174,16 @@ def compare_units(
         "sd": columns.sd,
         "n": columns.n,
         "family": list(family),
+        "peers": list(choice.columns),
+        "size_classes": {name: asked if isinstance(asked, int) else list(asked) for name, asked in choice.size_classes},
+        "neighbours": choice.neighbours,
+        "covariates": list(choice.covariates),
+        "period": period,
+        "last": last if period is not None else None,
+        "var_shock": var_shock if period is not None else None,
         "rate": rate,
         "reference": outside,
+        "reference_se": outside_se,
         "reference_source": reference_source,
         "level": level,
         "min_n": min_n,
@@ -143,6 +199,10 @@ def _is_reference(reference: float | str | None, *, rate: bool) -> bool:
     return math.isfinite(reference) and (not rate or 0 <= reference <= 1)
 
 
+def _is_error(reference_se: float | str) -> bool:
+    return isinstance(reference_se, str) or (math.isfinite(reference_se) and reference_se >= 0)
+
+
 def _lay_out(fits: list[FittedCell], columns: Columns, level: float) -> pl.DataFrame:
     """Return the rows of all comparisons, with the q-values of their whole family."""
     p = np.concatenate([fit.columns.get("p_value", np.full(len(fit.cell.units), np.nan)) for fit in fits])
@@ -153,11 +213,11 @@ def _lay_out(fits: list[FittedCell], columns: Columns, level: float) -> pl.DataF
         size = len(fit.cell.units)
         own = fit.columns | {"q_value": q[first : first + size]}
         first += size
-        ranked = fit.model.n_ranked if fit.model is not None else 0
-        own["n_units"] = np.full(size, float(ranked))
         own["family_size"] = np.full(size, float(family_size))
         own["conf_level"] = np.full(size, level)
-        own["method"] = np.full(size, "wilson" if columns.rate else "normal", dtype=object)
+        own["method"] = np.where(fit.cell.periods > 1, "pooled", "wilson" if columns.rate else "normal").astype(object)
+        own["periods"] = np.where(np.isnan(fit.cell.estimate), np.nan, fit.cell.periods)
+        own["peer_group"] = np.array(fit.cell.peer, dtype=object)
         labels = [pl.Series(name, [value] * size) for name, value in zip(columns.family, fit.cell.key, strict=True)]
         parts.append(pl.DataFrame([*labels, fit.cell.units.alias(columns.unit), *(_series(name, own, size) for name in OUTPUT)]))
     return pl.concat(parts, how="vertical_relaxed")
@@ -169,5 +229,5 @@ def _series(name: str, values: dict[str, NDArray[Any]], size: int) -> pl.Series:
         dtype: Any = pl.String if name in _TEXTS else pl.Boolean
         return pl.Series(name, [None] * size if found is None else found.tolist(), dtype=dtype)
     numbers = np.full(size, np.nan) if found is None else np.array(found, dtype=np.float64)
-    series = pl.Series(name, numbers, dtype=pl.Float64).fill_nan(None)
+    series = pl.Series(name, numbers, nan_to_null=True)
     return series.cast(pl.Int64) if name in _WHOLE else series

@@ -17,6 +17,7 @@ from eduq.estimates.declines.inputs import Columns, Stratum, default_columns, re
 from eduq.estimates.declines.layout import lay_out_result, refuse_taken_names
 from eduq.estimates.declines.results import DeclineResult
 from eduq.estimates.declines.stratum_fits import fit_stratum
+from eduq.estimates.frames import as_frame
 from eduq.settings import RunSettings
 
 __all__ = ["detect_declines"]
@@ -66,7 +67,7 @@ def detect_declines(
     Parameters
     ----------
     source
-        A frame (eager or lazy) with one row per unit and period, or an archive (anything with ``exams()``).
+        A table (Polars, eager or lazy, or Arrow) with one row per unit and period, or an archive (anything with ``exams()``).
     measure
         From an archive: the measure of the series; ``composite_z`` by default.
     unit, period, estimate
@@ -146,9 +147,7 @@ def detect_declines(
         )
         family, segment = ("measure", "subject", "year_group"), "segment"
         unit, period, estimate, std_error, sd, n = "unit", "period", "estimate", None, "sd", "n"
-    frame = source.collect() if isinstance(source, pl.LazyFrame) else source
-    if not isinstance(frame, pl.DataFrame):
-        raise UsageError("declines_source", found=type(source).__name__)
+    frame = as_frame(source, error="declines_source")
     std_error, sd, n = default_columns(frame, named=(std_error, sd, n), taken=(unit, period, estimate, *family))
     columns = Columns(unit, period, estimate, std_error, sd, n, scale, tuple(family), segment)
     refuse_taken_names(columns)

@@ -71,7 +71,7 @@ def fit_course(times: Floats, values: Floats, std_errors: Floats, *, conf_level:
 
     extra = 0.0
     if not known.any():
-        extra = max(_line(times, values, np.ones(len(times)))[2] / df, np.finfo(np.float64).tiny)
+        extra = max(_line(times, values, np.ones(len(times)))[2] / df, np.finfo(np.float64).eps ** 2)
     elif excess(0.0) > 0:
         high = float(values.var()) + float(known.max())
         while excess(high) > 0:

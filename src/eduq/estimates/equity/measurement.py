@@ -19,11 +19,12 @@ from eduq.estimates.equity.limits import EquityLimit, judge_limit
 from eduq.estimates.equity.results import EquityResult
 from eduq.estimates.equity.unit_tables import SHARES, list_bottom, measure_table
 from eduq.estimates.equity.variation import VARIATION_INDICES
+from eduq.estimates.frames import FrameLike, as_frame, is_frame
 from eduq.intake.score_table import ScoreTable
 from eduq.settings import RunSettings
 from eduq.tables import SUBGROUP_PREFIX
 
-__all__ = ["INDICES", "measure_equity"]
+__all__ = ["INDICES", "follow_periods", "measure_equity"]
 
 INDICES = (
     *SHARES,
@@ -89,7 +90,7 @@ _COURSE = {
 
 
 def measure_equity(
-    source: ScoreTable | Sequence[ScoreTable] | pl.DataFrame | pl.LazyFrame,
+    source: ScoreTable | Sequence[ScoreTable] | FrameLike,
     *,
     unit: str = "school_id",
     value: str | None = None,
@@ -199,8 +200,8 @@ def measure_equity(
         if not isinstance(source, ScoreTable):
             keys, period = (*EXAM_FAMILY, _YEAR), _YEAR
             tables = _join_years(exams, read)
-    elif isinstance(source, (pl.DataFrame, pl.LazyFrame)):
-        frame = source.collect() if isinstance(source, pl.LazyFrame) else source
+    elif is_frame(source):
+        frame = as_frame(source, error="equity_source")
         keys = (*family, *([period] if period else []))
         columns = Columns(unit, value, n, mean, sd, keys, tuple(unit_attributes or ()), tuple(pupil_attributes or ()))
         tables = _read_frame(frame, columns, bottom)
@@ -220,7 +221,7 @@ def measure_equity(
         | {"references": dict(references or {}), "n_left_out": sum(table.n_left_out for table in tables)},
         bottom=pl.DataFrame(bottoms, schema=schema | _BOTTOM | {"unit": kind}, orient="row"),
         limits=_judge(result, keys, schema, [limit for limit in limits if limit.in_force(as_of)]),
-        course=_follow(result, keys, schema, period, conf_level),
+        course=follow_periods(result, keys, schema, period, conf_level),
         family=keys,
     )
 
@@ -302,7 +303,7 @@ def _judge(result: pl.DataFrame, keys: tuple[str, ...], schema: dict[str, Any], 
     return pl.DataFrame(rows, schema=schema | _LIMITS, orient="row")
 
 
-def _follow(
+def follow_periods(
     result: pl.DataFrame, keys: tuple[str, ...], schema: dict[str, Any], period: str | None, conf_level: float
 ) -> pl.DataFrame:
     """Return the change a year of every index over the periods."""

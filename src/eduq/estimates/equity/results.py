@@ -81,28 +81,36 @@ class EquityResult(EstimateResult):
         keys = [*self.family, "index", "state"]
         return self.limits.select(keys).with_columns(pl.Series("sentence", said, dtype=pl.String))
 
-    def plot(self, index: str = "between_school_share") -> Any:
+    def plot(self, index: str = "between_school_share", *, course: bool = False) -> Any:
         """Return one index of every table with its interval, and its limits as lines (lets-plot).
 
         Parameters
         ----------
         index
             Id of an index; gaps are drawn one line per pair of sides.
+        course
+            Over the periods, a panel for each table; of a result with ``.course``.
 
         Raises
         ------
         UsageError
-            ``equity_nothing_to_draw``: no table has a value of this index; ``equity_too_many_lines``: more than 120.
+            ``equity_nothing_to_draw``: no table has a value of this index, or there is no course; ``equity_too_many_lines``: more
+            than 120.
         """
         import lets_plot as lp
 
-        parts = [*self.family, "attribute", "group", "reference"]
+        periods = [name for name in self.family if name not in self.course.columns] if self.course.height else []
+        if course and not periods:
+            raise UsageError("equity_nothing_to_draw", index=index, known=", ".join(self.course["index"].unique().sort()))
+        parts = [name for name in (*self.family, "attribute", "group", "reference") if not course or name not in periods]
         label = pl.concat_str([pl.col(name).cast(pl.String) for name in parts], separator=" · ", ignore_nulls=True)
         drawn = self.frame.filter(pl.col("index") == index, pl.col("value").is_not_null()).with_columns(label.alias("table"))
         if drawn.is_empty():
             raise UsageError("equity_nothing_to_draw", index=index, known=", ".join(self.frame["index"].unique().sort()))
         if drawn.height > _DRAWN:
             raise UsageError("equity_too_many_lines", n=drawn.height, most=_DRAWN)
+        if course:
+            return self._draw_course(drawn.with_columns(pl.col(periods[0]).cast(pl.String).alias("at")), index)
         columns = ["table", "value", "ci_lower", "ci_upper"]
         with_interval = drawn.filter(pl.col("ci_lower").is_not_null())
         picture = lp.ggplot(drawn.select(columns).to_dict(as_series=False), lp.aes("value", "table"))
@@ -113,6 +121,22 @@ class EquityResult(EstimateResult):
             bars = lp.aes(y="table", xmin="ci_lower", xmax="ci_upper")
             picture += lp.geom_errorbar(bars, data=data, color="#8a94a0", width=0.3, size=0.7)
         return picture + lp.geom_point(color="#1f4e79", size=2.6) + lp.labs(x="", y="") + lp.ggsize(800, 80 + 26 * drawn.height)
+
+    def _draw_course(self, drawn: pl.DataFrame, index: str) -> Any:
+        import lets_plot as lp
+
+        drawn = drawn.select("table", "at", "value", "ci_lower", "ci_upper").sort("table", "at")
+        known = drawn.filter(pl.col("ci_lower").is_not_null()).to_dict(as_series=False)
+        picture = lp.ggplot(drawn.to_dict(as_series=False), lp.aes("at", "value"))
+        for limit in self.limits.filter(pl.col("index") == index)["limit"].unique().sort():
+            picture += lp.geom_hline(yintercept=limit, color="#b3541e", size=0.8, linetype="dashed")
+        if known["at"]:
+            picture += lp.geom_errorbar(lp.aes("at", ymin="ci_lower", ymax="ci_upper"), data=known, color="#8a94a0", width=0.2)
+        picture += lp.geom_line(lp.aes(group="table"), color="#1f4e79", size=0.9) + lp.geom_point(color="#1f4e79", size=2.2)
+        panels = drawn["table"].n_unique()
+        if panels > 1:
+            picture += lp.facet_wrap("table", ncol=3)
+        return picture + lp.labs(x="", y=index) + lp.ggsize(900, 80 + 220 * -(-panels // 3))
 
 
 _NUMBERS = {"value": "value", "low": "ci_lower", "high": "ci_upper"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,10 @@ __all__ = ["UnitSums", "intraclass_correlation", "variance_share"]
 Floats = NDArray[np.float64]
 NODES = 61
 """The chance in the variance within units is integrated over its normal quantiles with this many Gauss-Hermite nodes."""
-LARGE = 1e6
-"""From this noncentrality on Sankaran's approximation is right to ten digits, and series are not."""
+LARGE = 2e4
+"""From this noncentrality on bounds by Sankaran's approximation are right to nine digits, and exact series are slow."""
+_WORTH, _NEAR = 1000.0, 1e-3
+"""From this noncentrality on the exact root is looked for within this share of the approximate one."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,14 @@ class UnitSums:
         return "zero_spread" if not self.between + self.within > 0 else None
 
 
-def _noncentral_cdf(x: Floats, df: float, noncentrality: float) -> Floats:
-    """Return P(χ'²(df, λ) ≤ x); Sankaran, M. (1963). Approximations to the non-central chi-square. Biometrika 50, 199-204."""
+def _noncentral_cdf(x: Floats, df: float, noncentrality: float, rough: bool = False) -> Floats:
+    """Return P(χ'²(df, λ) ≤ x), ``rough`` by approximation only.
+
+    Sankaran, M. (1963). Approximations to the non-central chi-square. Biometrika 50, 199-204.
+    """
     from scipy.special import chndtr, ndtr
 
-    if noncentrality < LARGE:
+    if noncentrality < LARGE and not rough:
         return np.asarray(chndtr(x, df, noncentrality))
     first, second, third = (df + times * noncentrality for times in (1, 2, 3))
     h = 1 - 2 * first * third / (3 * second**2)
@@ -74,24 +80,34 @@ def _noncentral_cdf(x: Floats, df: float, noncentrality: float) -> Floats:
     return np.asarray(ndtr(standard))
 
 
+@cache
+def _nodes() -> tuple[Floats, Floats]:
+    nodes, weights = np.polynomial.hermite.hermgauss(NODES)
+    return nodes, weights / weights.sum()
+
+
 def _noncentrality(f: float, df1: float, df2: float, probability: float) -> float:
     """Return λ with P(F'(df1, df2, λ) ≤ f) = probability, 0 where even λ = 0 stays below."""
     from scipy.optimize import brentq
     from scipy.special import chdtri, ndtr
 
-    nodes, weights = np.polynomial.hermite.hermgauss(NODES)
+    nodes, weights = _nodes()
     reach = f * df1 * chdtri(df2, ndtr(-np.sqrt(2) * nodes)) / df2
-    weights = weights / weights.sum()
 
-    def excess(noncentrality: float) -> float:
-        return float(weights @ _noncentral_cdf(reach, df1, noncentrality)) - probability
+    def excess(noncentrality: float, rough: bool = False) -> float:
+        return float(weights @ _noncentral_cdf(reach, df1, noncentrality, rough)) - probability
 
     if excess(0.0) <= 0:
         return 0.0
-    high = max(1.0, f * df1)
+    low, high = 0.0, max(1.0, f * df1)
+    while excess(high, rough=True) > 0:
+        high *= 2
+    near = float(brentq(excess, low, high, args=(True,), xtol=1e-6 * high)) if excess(low, rough=True) > 0 else 0.0
+    if near > _WORTH and excess(near * (1 - _NEAR)) > 0 > excess(near * (1 + _NEAR)):  # the exact series are slow far out
+        low, high = near * (1 - _NEAR), near * (1 + _NEAR)
     while excess(high) > 0:
         high *= 2
-    return float(brentq(excess, 0.0, high, xtol=1e-9 * high, rtol=1e-12))
+    return float(brentq(excess, low, high, xtol=1e-9 * high, rtol=1e-12))
 
 
 def variance_share(sums: UnitSums, *, conf_level: float = 0.95) -> list[IndexValue]:

@@ -23,14 +23,20 @@ _MOST_LEVELS = 12
 
 
 def measure_table(
-    table: EquityData, references: Mapping[str, str], min_n: int, conf_level: float, pooled_below: int
+    table: EquityData,
+    references: Mapping[str, str],
+    min_n: int,
+    conf_level: float,
+    pooled_below: int,
+    *,
+    varied_from: int = 1,
 ) -> list[IndexValue]:
-    """Return every index of one table of units."""
+    """Return every index of one table of units; those of variation of the units with at least ``varied_from`` pupils."""
     names = list(VARIATION_INDICES) if table.census else [*SHARES, *VARIATION_INDICES]
     if table.reason:
         return [IndexValue(name, None, reason=table.reason) for name in names]
     found = [] if table.census else _shares(table.sums, conf_level)
-    found += _variation(table, conf_level, pooled_below)
+    found += _variation(table, conf_level, pooled_below, varied_from)
     found += _theil_of_pupils(table)
     for attribute, kinds in table.attributes.items():
         found += _by_kind(table, attribute, kinds, references.get(attribute), min_n, conf_level)
@@ -49,9 +55,14 @@ def _shares(sums: UnitSums, conf_level: float) -> list[IndexValue]:
     return [*variance_share(sums, conf_level=conf_level), intraclass_correlation(sums, conf_level=conf_level)]
 
 
-def _variation(table: EquityData, conf_level: float, pooled_below: int) -> list[IndexValue]:
+def _variation(table: EquityData, conf_level: float, pooled_below: int, varied_from: int) -> list[IndexValue]:
     """Return the indices of variation; a unit's own SD gives its error, the pooled one where it has few pupils."""
     sums = table.sums
+    large = sums.n >= varied_from
+    if not large.all():
+        part = replace(table, sums=UnitSums(sums.n[large], sums.mean[large], sums.squares[large]))
+        size, n = part.sums.size, round(part.sums.total)
+        return [replace(item, n_units=size, n=n) for item in _variation(part, conf_level, pooled_below, 1)]
     reason = "single_unit" if sums.size < 2 else None
     if table.census:
         if reason:

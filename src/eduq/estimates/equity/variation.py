@@ -27,8 +27,9 @@ __all__ = [
 Floats = NDArray[np.float64]
 BOOTSTRAP_DRAWS = 1000
 BOOTSTRAP_SEED = 20_171
-_DRAWN_CELLS = 2_000_000
-"""Draws are worked out in pieces of about this many cells."""
+_DRAWN_CELLS, _FEWEST_DRAWS = 200_000, 200
+"""From 200 units on, indices that need every drawn value (Gini, Theil, ranges) get as many draws as make so many values, at
+least 200; coefficients of variation need sums only and always get all."""
 
 
 def weighted_cv(values: ArrayLike, weights: ArrayLike) -> float:
@@ -128,7 +129,8 @@ def _theil(x: Floats, share: Floats) -> Floats:
     part = np.maximum(x, 0.0) / x.max(axis=-1, keepdims=True)
     ratio = part / (part * share).sum(axis=-1, keepdims=True)
     logs = np.log(np.where(ratio > 0, ratio, 1.0))
-    return np.asarray(np.maximum((share * ratio * logs).sum(axis=-1), 0.0))
+    # shares of the ratios add up to 1: taken off term by term, equal values give 0 and not what rounding leaves
+    return np.asarray(np.maximum((share * (ratio * logs - (ratio - 1.0))).sum(axis=-1), 0.0))
 
 
 def _range_ratio(x: Floats, share: Floats) -> Floats:
@@ -153,6 +155,9 @@ VARIATION_INDICES: dict[str, tuple[_Index, bool]] = {
 """Index of unit means and whether units count by their pupils. ``cv`` has the divisor S − 1."""
 
 
+_SUMS_ONLY = (_weighted_cv, _cv)
+
+
 @dataclass(frozen=True)
 class CorrectedCV:
     """A weighted CV of unit means after correction, with its interval."""
@@ -163,10 +168,11 @@ class CorrectedCV:
     ci_upper: float
 
 
-@lru_cache(maxsize=1)
-def _draws(units: int) -> Floats:
-    """The seeded standard normal draws: the same for every paper with as many units."""
-    return np.random.default_rng(BOOTSTRAP_SEED).standard_normal((BOOTSTRAP_DRAWS, units))
+@lru_cache(maxsize=2)
+def _draws(units: int) -> tuple[Floats, Floats]:
+    """The seeded standard normal draws and their squares: the same for every paper with as many units."""
+    drawn = np.random.default_rng(BOOTSTRAP_SEED).standard_normal((BOOTSTRAP_DRAWS, units))
+    return drawn, drawn**2
 
 
 def _correct_spread(means: Floats, noise: Floats, share: Floats) -> Floats:
@@ -186,15 +192,30 @@ def _sorted_units(means: ArrayLike, std_errors: ArrayLike, weights: ArrayLike) -
 
 
 def _bootstrap(x: Floats, se: Floats, share: Floats, indices: list[_Index]) -> list[tuple[float, Floats]]:
-    """Return each index of the spread-corrected means and its 1,000 draws, corrected inside."""
+    """Return each index of the spread-corrected means and its draws, corrected inside."""
     corrected = _correct_spread(x, se**2, share)
-    drawn: list[list[Floats]] = [[] for _ in indices]
-    step = max(1, _DRAWN_CELLS // len(x))
-    for start in range(0, BOOTSTRAP_DRAWS, step):
-        simulated = _correct_spread(corrected + _draws(len(x))[start : start + step] * se, se**2, share)
-        for place, index in enumerate(indices):
-            drawn[place].append(index(simulated, share))
-    return [(float(index(corrected, share)), np.concatenate(drawn[place])) for place, index in enumerate(indices)]
+    drawn: dict[_Index, Floats] = {}
+    others = [index for index in indices if index not in _SUMS_ONLY]
+    if len(others) < len(indices):
+        centre, variance = _drawn_moments(corrected, se, share)
+        noise = float((share * (1 - share)) @ se**2)
+        spread = np.sqrt(np.maximum(variance - noise, 0.0)) / centre
+        drawn |= {_weighted_cv: spread, _cv: spread * np.sqrt(len(x) / (len(x) - 1))}
+    if others:
+        most = max(_DRAWN_CELLS // len(x), _FEWEST_DRAWS)
+        simulated = _correct_spread(corrected + _draws(len(x))[0][:most] * se, se**2, share)
+        drawn |= {index: index(simulated, share) for index in others}
+    return [(float(index(corrected, share)), drawn[index]) for index in indices]
+
+
+def _drawn_moments(means: Floats, se: Floats, share: Floats) -> tuple[Floats, Floats]:
+    """Return mean and variance (weights `share`) of every draw means + SE·z, from sums of products."""
+    z, squared = _draws(len(means))
+    centre = float(means @ share)
+    away = means - centre
+    shift, along = (z @ np.stack([share * se, share * se * away], axis=1)).T
+    variance = float(share @ away**2) + 2 * along + squared @ (share * se**2) - shift**2
+    return centre + shift, variance
 
 
 def corrected_cv(means: ArrayLike, std_errors: ArrayLike, weights: ArrayLike, *, conf_level: float = 0.95) -> CorrectedCV:
@@ -233,7 +254,8 @@ def measure_variation(
     -----
     An index f of noisy means is too large. Corrected value = f(m), m_s = X + (x̄_s − X)·√(v_c/v) with v the variance of the
     means and v_c = v − Σp_s(1 − p_s)·SE_s² (not below 0), p = shares of pupils (1/S for indices that do not weight). Interval:
-    percentiles of 1,000 seeded draws m + SE·z, corrected inside.
+    percentiles of 1,000 seeded draws m + SE·z, corrected inside (Gini, Theil and ranges of more than 200 units: 200,000/S
+    draws, at least 200).
     """
     if std_errors is None:
         x, p = np.asarray(means, dtype=np.float64), np.asarray(weights, dtype=np.float64)

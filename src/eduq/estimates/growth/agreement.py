@@ -13,11 +13,13 @@ import polars as pl
 from eduq.errors import UsageError
 from eduq.estimates.growth.coverage import RESULT_COLUMNS, correlation
 from eduq.estimates.growth.gains import percentile_ranks
-from eduq.estimates.growth.results import GrowthResult
+from eduq.estimates.growth.results import DRAWN, GrowthResult
+from eduq.estimates.pictures import PALE
 from eduq.estimates.results import EstimateResult
 
 __all__ = ["GrowthAgreement", "compare_growth"]
 
+ABOVE, BELOW = "#0f766e", "#b45309"
 FIRST, SECOND = 4, 3
 """Methods that must place a unit on one side for A and for B."""
 
@@ -55,6 +57,49 @@ class GrowthAgreement(EstimateResult):
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(self.summary())}</p>{self.frame._repr_html_()}{self.spearman._repr_html_()}"
+
+    def plot(self, units: list[Any] | None = None) -> Any:
+        """Return which side of the neutral value each method puts each unit on, most often above on top (lets-plot).
+
+        Triangles up and down are intervals wholly above and below, a ring is an interval that holds the neutral value; no sign
+        where the method has no number.
+
+        Parameters
+        ----------
+        units
+            Units to draw; all of them by default.
+
+        Raises
+        ------
+        UsageError
+            ``growth_too_many_units``: more than 200 units.
+        """
+        import lets_plot as lp
+
+        unit = self.frame.columns[0]
+        chosen = self.frame if units is None else self.frame.filter(pl.col(unit).is_in(units))
+        if chosen.height > DRAWN:
+            raise UsageError("growth_too_many_units", n=chosen.height, most=DRAWN)
+        methods = list(self.settings["methods"])
+        estimates = [f"{name}_estimate" for name in methods]
+        ranks = pl.mean_horizontal(pl.col(name).rank() for name in estimates)
+        ordered = chosen.sort(pl.col("n_above") - pl.col("n_below"), ranks, pl.col(unit), nulls_last=True)
+        labels = ordered[unit].cast(pl.String)
+        signs = pl.concat(
+            ordered.select(labels.alias("unit"), pl.lit(name).alias("method"), pl.col(f"{name}_side").alias("side"))
+            for name in methods
+        ).drop_nulls("side")
+        sides, said = ["above", "none", "below"], ["above", "not distinguishable", "below"]
+        return (
+            lp.ggplot(signs.to_dict(as_series=False), lp.aes("method", "unit"))
+            + lp.geom_point(lp.aes(shape="side", color="side"), size=3)
+            + lp.scale_shape_manual(values=[24, 21, 25], breaks=sides, labels=said, name="")
+            + lp.scale_color_manual(values=[ABOVE, PALE, BELOW], breaks=sides, labels=said, name="")
+            + lp.scale_x_discrete(limits=methods, position="top")
+            + lp.scale_y_discrete(limits=labels.to_list(), expand=[0, 0.8])
+            + lp.labs(x="", y="")
+            + lp.ggsize(200 + 120 * len(methods), 80 + 16 * ordered.height)
+        )
 
 
 def compare_growth(results: Mapping[str, GrowthResult]) -> GrowthAgreement:

@@ -144,9 +144,13 @@ def correlation(first: Floats, second: Floats) -> float | None:
 
 def scatter(rows: GrowthRows, values: NDArray[np.generic], name: str, dtype: type[pl.DataType]) -> pl.Series:
     """Return values of the used rows as a column of the caller's rows, null elsewhere."""
-    known = pl.DataFrame({"at": rows.at, name: pl.Series(values, dtype=dtype)})
-    every = pl.DataFrame({"at": np.arange(rows.frame.height, dtype=np.int64)})
-    return every.join(known, on="at", how="left", maintain_order="left")[name]
+    known = pl.Series(name, values, dtype=dtype)
+    if len(known) == rows.frame.height:
+        return known
+    place = np.full(rows.frame.height, -1, dtype=np.int64)
+    place[rows.at] = np.arange(len(known))
+    found = pl.Series(place)
+    return known.gather(found.set(found < 0, None)).alias(name)
 
 
 def add_columns(rows: GrowthRows, columns: list[pl.Series]) -> pl.DataFrame:

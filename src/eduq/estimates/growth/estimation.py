@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import polars as pl
-
 from eduq.errors import UsageError
+from eduq.estimates.frames import FrameLike
 from eduq.estimates.growth.inputs import read_rows
 from eduq.estimates.growth.results import GrowthResult
 
@@ -16,7 +15,7 @@ __all__ = ["estimate_growth"]
 Method = Literal["multilevel", "percentile", "gain", "z_gain", "rank_change", "bands"]
 METHODS = ("multilevel", "percentile", "gain", "z_gain", "rank_change", "bands")
 ONLY = {
-    "multilevel": ("reml", "random_slopes", "covariates", "class_unit", "reliability", "draws", "seed"),
+    "multilevel": ("reml", "random_slopes", "covariates", "class_unit", "reliability", "draws", "seed", "weights", "pupil"),
     "percentile": ("knots", "boundaries", "obtainable", "min_n"),
     "bands": ("n_bands",),
 }
@@ -24,7 +23,7 @@ ONLY = {
 
 
 def estimate_growth(
-    frame: pl.DataFrame | pl.LazyFrame,
+    frame: FrameLike,
     *,
     outcome: str,
     prior: Sequence[str] | str,
@@ -38,6 +37,8 @@ def estimate_growth(
     reliability: float | Mapping[str, float] | None = None,
     draws: int = 1000,
     seed: int = 20250101,
+    weights: str | None = None,
+    pupil: str | None = None,
     knots: Mapping[str, Sequence[float]] | None = None,
     boundaries: Mapping[str, Sequence[float]] | None = None,
     obtainable: Sequence[float] | None = None,
@@ -49,7 +50,7 @@ def estimate_growth(
     Parameters
     ----------
     frame
-        One row per pupil, eager or lazy.
+        One row per pupil: Polars, eager or lazy, or any Arrow table (pyarrow, pandas, DuckDB).
     outcome, unit
         Columns of the later score and of the unit (school, class, teacher).
     prior
@@ -73,6 +74,10 @@ def estimate_growth(
         standard errors come from a bootstrap over units. Both results are returned. Nothing is corrected unless asked for.
     draws, seed
         Of that bootstrap.
+    weights, pupil
+        Of ``multilevel``, for co-teaching: a pupil stands in a row for each unit that teaches him, ``weights`` is the column of
+        its share, ``pupil`` the column that says whose row it is; shares of a pupil sum to 1. Not with random slopes, classes or
+        a correction for measurement error.
     knots, boundaries, obtainable, min_n
         For ``percentile``: inner knots and boundaries by prior; the lowest and highest obtainable score; smallest unit shown.
     n_bands
@@ -97,13 +102,14 @@ def estimate_growth(
     UsageError
         ``growth_source``, ``growth_column_missing``, ``growth_column_twice``, ``growth_name_taken``, ``growth_method``,
         ``growth_option``, ``growth_option_unused``, ``growth_slope``, ``growth_slope_dropped``, ``growth_slopes_and_classes``,
-        ``growth_reliability_slope``, ``growth_one_prior``, ``growth_column_taken``, ``growth_knots``.
+        ``growth_reliability_slope``, ``growth_one_prior``, ``growth_column_taken``, ``growth_knots``, ``growth_weights_alone``.
     DataFileError
-        ``growth_value``: text for a number, infinite values.
+        ``growth_value``: text for a number, infinite values; ``growth_weights_value``, ``growth_weights_sum``,
+        ``growth_weights_differ``.
     NotAssessableError
         ``growth_no_rows``, ``growth_too_few_pupils``, ``growth_no_spread``, ``growth_classes``, ``growth_too_many_effects``,
         ``growth_reliability``, ``growth_reliability_units``, ``growth_not_converged``, ``growth_column_constant``,
-        ``growth_too_few_for_quantiles``, ``growth_quantile_unsolved``.
+        ``growth_too_few_for_quantiles``, ``growth_quantile_unsolved``, ``growth_weights_units``.
 
     References
     ----------
@@ -114,6 +120,7 @@ def estimate_growth(
 
     Examples
     --------
+    >>> import polars as pl
     >>> rows = [
     ...     {"school": f"S{j}", "before": 60.0 + 7 * i % 20, "after": 62.0 + 7 * i % 20 + 4 * j + (i * (j + 2)) % 5}
     ...     for j in range(6) for i in range(12)

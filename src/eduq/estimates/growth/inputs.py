@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from eduq.errors import DataFileError, NotAssessableError, UsageError
+from eduq.estimates.frames import FrameLike, as_frame
 
 __all__ = ["GrowthRows", "read_rows"]
 
@@ -56,7 +57,7 @@ class GrowthRows:
 
 
 def read_rows(
-    frame: pl.DataFrame | pl.LazyFrame,
+    frame: FrameLike,
     *,
     unit: str,
     outcome: str,
@@ -69,15 +70,13 @@ def read_rows(
     Raises
     ------
     UsageError
-        ``growth_source`` (not a Polars frame), ``growth_column_missing``, ``growth_column_twice``.
+        ``growth_source`` (not a table), ``growth_column_missing``, ``growth_column_twice``.
     DataFileError
         ``growth_value``: text for a number, infinite values.
     NotAssessableError
         ``growth_no_rows``: no row has everything.
     """
-    frame = frame.collect() if isinstance(frame, pl.LazyFrame) else frame
-    if not isinstance(frame, pl.DataFrame):
-        raise UsageError("growth_source", found=type(frame).__name__)
+    frame = as_frame(frame, error="growth_source")
     named = [unit, outcome, *prior, *covariates, *([class_unit] if class_unit else [])]
     for name in named:
         if name not in frame.columns:
@@ -117,10 +116,27 @@ def read_rows(
 
 def number_labels(labels: pl.Series) -> tuple[pl.Series, NDArray[np.int64]]:
     """Return the distinct labels sorted, and the place of each label among them."""
+    if labels.dtype.is_integer() and len(labels) and not labels.null_count():
+        found = _number_integers(labels)
+        if found is not None:
+            return found
     distinct = labels.unique().sort()
     places = pl.DataFrame({"label": distinct, "place": np.arange(len(distinct), dtype=np.int64)})
-    found = labels.alias("label").to_frame().join(places, on="label", how="left", maintain_order="left")["place"]
-    return distinct, found.to_numpy()
+    placed = labels.alias("label").to_frame().join(places, on="label", how="left", maintain_order="left")["place"]
+    return distinct, placed.to_numpy()
+
+
+def _number_integers(labels: pl.Series) -> tuple[pl.Series, NDArray[np.int64]] | None:
+    """Return the same of whole numbers that lie close together, by counting; None where they lie far apart."""
+    lowest, highest = int(labels.min()), int(labels.max())  # type: ignore[arg-type]
+    if highest - lowest > max(4 * len(labels), 2**20) or highest >= 2**62 or lowest <= -(2**62):
+        return None
+    offset = labels.to_numpy().astype(np.int64) - lowest
+    there = np.zeros(highest - lowest + 1, dtype=bool)
+    there[offset] = True
+    place = np.cumsum(there) - 1
+    distinct = pl.Series(labels.name, np.flatnonzero(there) + lowest).cast(labels.dtype)
+    return distinct, place[offset]
 
 
 def _numbers(frame: pl.DataFrame, name: str) -> pl.Series:

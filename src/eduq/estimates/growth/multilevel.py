@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from eduq.errors import NotAssessableError, UsageError
+from eduq.estimates.frames import FrameLike
 from eduq.estimates.growth.inputs import read_rows
 from eduq.estimates.growth.multilevel_errors import FAILED, bootstrap_fixed, correct_fit, error_variances
 from eduq.estimates.growth.multilevel_fits import Fit, ThreeLevels, TwoLevels, choose_likelihood
@@ -37,7 +37,7 @@ class _Fixed:
 
 
 def fit_multilevel(
-    frame: pl.DataFrame | pl.LazyFrame,
+    frame: FrameLike,
     *,
     outcome: str,
     prior: Sequence[str],
@@ -50,6 +50,8 @@ def fit_multilevel(
     reliability: float | Mapping[str, float] | None,
     draws: int,
     seed: int,
+    weights: str | None,
+    pupil: str | None,
 ) -> GrowthResult:
     """Return the multilevel model of the frame (see `eduq.estimates.growth.estimate_growth`)."""
     random_slopes = (random_slopes,) if isinstance(random_slopes, str) else tuple(random_slopes)
@@ -61,6 +63,13 @@ def fit_multilevel(
         raise UsageError("growth_reliability_slope", name=random_slopes[0])
     if draws < FEWEST_DRAWS:
         raise UsageError("growth_option", option="draws")
+    if weights is not None or pupil is not None:
+        if weights is None or pupil is None or random_slopes or class_unit or reliability is not None:
+            raise UsageError("growth_weights_alone")
+        from eduq.estimates.growth.multilevel_weights import fit_weighted
+
+        shared = {"weights": weights, "pupil": pupil, "level": level, "reml": reml, "covariates": covariates}
+        return fit_weighted(frame, outcome=outcome, prior=prior, unit=unit, **shared)  # type: ignore[arg-type]
     rows = read_rows(frame, unit=unit, outcome=outcome, prior=prior, covariates=covariates, class_unit=class_unit)
     products = collect_products(
         rows, covariates=covariates, random_slopes=random_slopes, class_unit=class_unit, own=bool(trusted)

@@ -94,6 +94,13 @@ class TwoLevels:
         self.n_theta = len(self.lower[0])
         self.bounded = self.lower[0] == self.lower[1]
         self.ztz = np.ascontiguousarray(products.groups[:, :, list(products.z_at)])
+        if self.q == 2:
+            # |Z'Z| and adj(Z'Z) Z'[X y]: with them two random effects need no inverse at any θ
+            a, b, d = self.ztz[:, 0, 0], self.ztz[:, 0, 1], self.ztz[:, 1, 1]
+            self.minor = np.maximum(a * d - b * b, 0.0)
+            first, second = products.groups[:, 0, :], products.groups[:, 1, :]
+            self.sides = np.stack([first, second])
+            self.crossed = np.stack([d[:, None] * first - b[:, None] * second, a[:, None] * second - b[:, None] * first])
         sums = products.groups[:, 0, :]
         self.within = products.all - sums.T @ (sums / products.sizes[:, None])
 
@@ -109,16 +116,32 @@ class TwoLevels:
         return np.asarray((found * np.where(np.diag(found) < 0, -1.0, 1.0))[self.lower])
 
     def inside(self, theta: Floats) -> tuple[Floats, Floats]:
-        """Return Z'V⁻¹Z and Z'V⁻¹[X y] of each unit."""
-        cov = self.factor(theta)
-        cov = cov @ cov.T
+        """Return Z'V⁻¹Z and Z'V⁻¹[X y] of each unit.
+
+        Of two effects by |I + AC| = 1 + tr AC + |A||C| and its adjugate I + adj(C) adj(A), A = Z'Z, C = ΛΛ': sums of what
+        is not negative, so nothing cancels.
+        """
+        factor = self.factor(theta)
+        cov = factor @ factor.T
         groups = self.products.groups
+        if self.q == 2:
+            other = np.array([[cov[1, 1], -cov[0, 1]], [-cov[0, 1], cov[0, 0]]])
+            shrink = 1 / self.determinants(factor)
+            zvz = (self.ztz + self.minor[:, None, None] * other) * shrink[:, None, None]
+            zvt = (self.sides + np.tensordot(other, self.crossed, 1)) * shrink[:, None]
+            return zvz, zvt.transpose(1, 0, 2)
         if self.q == 1:
             shrink = 1 / (1 + self.ztz * cov)
             return self.ztz * shrink, groups * shrink
         right = np.concatenate([self.ztz, groups], axis=2)
         found = np.linalg.solve(np.eye(self.q) + self.ztz @ cov, right)
         return found[:, :, : self.q], found[:, :, self.q :]
+
+    def determinants(self, factor: Floats) -> Floats:
+        """Return |I + Z'ZΛΛ'| of each unit with two random effects."""
+        cov = factor @ factor.T
+        trace = self.ztz[:, 0, 0] * cov[0, 0] + 2 * self.ztz[:, 0, 1] * cov[0, 1] + self.ztz[:, 1, 1] * cov[1, 1]
+        return np.asarray(1 + np.maximum(trace, 0.0) + self.minor * (factor[0, 0] * factor[1, 1]) ** 2)
 
     def at(self, theta: Floats, beta: Floats | None = None) -> Fit:
         """Return the model at θ; at given fixed effects where they are handed in."""
@@ -130,11 +153,16 @@ class TwoLevels:
         if self.q == 1:
             # within units, and between them what the ratio leaves: nothing cancels, however large it is
             table = self.within + groups[:, 0, :].T @ (zvt[:, 0, :] / self.products.sizes[:, None])
+        elif self.q == 2:
+            pulled = np.tensordot(cov, zvt.transpose(1, 0, 2), 1)
+            table = self.products.all - self.sides.reshape(-1, width).T @ pulled.reshape(-1, width)
         else:
             table = self.products.all - groups.reshape(-1, width).T @ (cov @ zvt).reshape(-1, width)
         table = (table + table.T) / 2
         if self.q == 1:
             log_det = float(np.log1p(self.ztz[:, 0, 0] * cov[0, 0]).sum())
+        elif self.q == 2:
+            log_det = float(np.log(self.determinants(factor)).sum())
         else:
             log_det = float(np.linalg.slogdet(np.eye(self.q) + self.ztz @ cov)[1].sum())
         beta, rss, deviance = _profile(self.products, self.reml, table, log_det, beta)
@@ -143,8 +171,8 @@ class TwoLevels:
         slope = zvz.sum(axis=0) - free / rss * (left.T @ left)
         if self.reml:
             fixed = zvt[:, :, :p].transpose(1, 0, 2).reshape(self.q, -1)
-            other = np.linalg.solve(table[:p, :p], zvt[:, :, :p].transpose(2, 0, 1).reshape(p, -1)).reshape(p, -1, self.q)
-            slope = slope - fixed @ other.transpose(1, 0, 2).reshape(-1, self.q)
+            other = (zvt[:, :, :p].transpose(1, 0, 2) @ np.linalg.inv(table[:p, :p])).reshape(self.q, -1)
+            slope = slope - fixed @ other.T
         gradient = (2 * slope @ factor)[self.lower]
         return Fit(theta, deviance, gradient, beta, table[:p, :p], rss / free, log_det)
 

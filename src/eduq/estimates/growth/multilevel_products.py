@@ -101,8 +101,8 @@ def collect_products(
         columns.append(column)
         centres.append(centre)
         steps.append(step)
-    table = np.column_stack(columns)
-    whole = table.T @ table
+    table = np.array(columns)
+    whole = table @ table.T
     scales = np.sqrt(np.diag(whole) / rows.n)
     scales[0] = 1.0
     if scales[-1] * steps[-1] <= 1e-12 * abs(centres[-1]):
@@ -121,7 +121,8 @@ def collect_products(
     group_of, unit_of, classes = _groups(rows, class_unit)
     groups = len(unit_of)
     scaled = scales[at]
-    by_group = _sum_by(group_of, groups, table[:, at], [at[k] for k in z_at], table) / scaled / scaled[list(z_at), None]
+    sizes: Floats = np.bincount(group_of, minlength=groups).astype(np.float64)
+    by_group = _sum_by(group_of, sizes, table, [at[k] for k in z_at], at) / scaled / scaled[list(z_at), None]
     return Products(
         names,
         dropped,
@@ -129,12 +130,12 @@ def collect_products(
         scaled * np.asarray(steps)[at],
         whole[np.ix_(at, at)] / scaled / scaled[:, None],
         by_group,
-        np.bincount(group_of, minlength=groups).astype(np.float64),
+        sizes,
         unit_of,
         z_at,
         rows.units,
         classes,
-        _sum_by(group_of, groups, table[:, at], at, table) / scaled / scaled[:, None] if own else None,
+        _sum_by(group_of, sizes, table, at, at) / scaled / scaled[:, None] if own else None,
     )
 
 
@@ -165,9 +166,10 @@ def _centre(values: Floats) -> tuple[Floats, float, float]:
     Whole numbers add up exactly below 2^53, so the products do not depend on the order of the rows.
     """
     whole = np.rint(values * GRID)
-    if np.array_equal(whole / GRID, values) and np.abs(whole).max() < 2**40:
+    if max(whole.max(), -whole.min()) < 2**40 and np.array_equal(whole / GRID, values):
         middle = np.rint(whole.sum() / len(whole))
-        return whole - middle, float(middle) / GRID, 1 / GRID
+        whole -= middle
+        return whole, float(middle) / GRID, 1 / GRID
     middle = values.mean()
     return values - middle, float(middle), 1.0
 
@@ -199,11 +201,15 @@ def _groups(rows: GrowthRows, class_unit: str | None) -> tuple[NDArray[np.int64]
     return group_of, distinct // len(labels), labels.gather(distinct % len(labels))
 
 
-def _sum_by(group_of: NDArray[np.int64], groups: int, right: Floats, left_at: Sequence[int], table: Floats) -> Floats:
-    """Return (groups, left, right) sums of products."""
-    found = np.empty((groups, len(left_at), right.shape[1]))
+def _sum_by(group_of: NDArray[np.int64], sizes: Floats, table: Floats, left_at: Sequence[int], right_at: Sequence[int]) -> Floats:
+    """Return (groups, left, right) sums of products of the rows of a table, the first of which is ones."""
+    found = np.empty((len(sizes), len(left_at), len(right_at)))
+    known = {(0, 0): sizes}
     for a, k in enumerate(left_at):
-        for b in range(right.shape[1]):
-            weights = right[:, b] if k == 0 else table[:, k] * right[:, b]
-            found[:, a, b] = np.bincount(group_of, weights=weights, minlength=groups)
+        for b, m in enumerate(right_at):
+            pair = (min(k, m), max(k, m))
+            if pair not in known:
+                weights = table[pair[1]] if pair[0] == 0 else table[k] * table[m]
+                known[pair] = np.asarray(np.bincount(group_of, weights=weights, minlength=len(sizes)), dtype=np.float64)
+            found[:, a, b] = known[pair]
     return found

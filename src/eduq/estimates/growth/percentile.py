@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from eduq.errors import NotAssessableError, UsageError
+from eduq.estimates.frames import FrameLike, as_frame
 from eduq.estimates.growth.coverage import (
     add_columns,
     correlation,
@@ -83,7 +84,7 @@ class PercentileGrowth(GrowthResult):
 
     process: PercentileModel | None = None
 
-    def project(self, frame: pl.DataFrame | pl.LazyFrame, *, percentiles: Sequence[int] = (10, 25, 50, 75, 90)) -> pl.DataFrame:
+    def project(self, frame: FrameLike, *, percentiles: Sequence[int] = (10, 25, 50, 75, 90)) -> pl.DataFrame:
         """Return the scores that pupils with given priors would reach with given growth, had they the course of this cohort.
 
         Parameters
@@ -106,7 +107,7 @@ class PercentileGrowth(GrowthResult):
         """
         if self.process is None or not percentiles or any(not 1 <= at <= 99 for at in percentiles):
             raise UsageError("growth_option", option="percentiles")
-        frame = frame.collect() if isinstance(frame, pl.LazyFrame) else frame
+        frame = as_frame(frame, error="growth_source")
         # a cohort ahead has no outcome yet, and its units do not matter
         marked = frame.with_columns(pl.lit("all").alias("_unit"), pl.lit(0.0).alias("_outcome"))
         rows = read_rows(marked, unit="_unit", outcome="_outcome", prior=self.settings["prior"])

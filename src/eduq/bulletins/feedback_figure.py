@@ -1,0 +1,78 @@
+"""Gaps with their intervals as a small figure, drawn as plain SVG: there are thousands of sheets."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from html import escape
+
+from eduq.bulletins.charts import PALETTE
+from eduq.bulletins.formats import format_number
+
+__all__ = ["Gap", "draw_gaps"]
+
+Gap = tuple[str, float, float, float, str]
+"""Name, value, lower and upper bound, side (above, same, below)."""
+_WIDE, _NARROW = 720, 312
+_ROW, _FOOT, _SIZE = 26, 26, 13
+_STEPS = (0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0)
+
+
+def draw_gaps(gaps: Sequence[Gap]) -> tuple[str, str]:
+    """Return the wide and the narrow drawing: a line per gap in the order given, zero is the mean of the like classes."""
+    return _draw(gaps, _WIDE, 0.28, 8), _draw(gaps, _NARROW, 0.36, 4)
+
+
+def _width(shown: str) -> float:
+    return sum(_SIZE if unicodedata.east_asian_width(char) in "WF" else 0.56 * _SIZE for char in shown)
+
+
+def _shorten(shown: str, room: float) -> str:
+    if _width(shown) <= room:
+        return shown
+    while shown and _width(shown + "…") > room:
+        shown = shown[:-1]
+    return shown + "…"
+
+
+def _mark(x: float, y: float, side: str) -> str:
+    """Return the sign of a side: ▲ above, ▼ below, ○ cannot be told apart."""
+    colour = PALETTE[side]
+    if side == "same":
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{PALETTE["same"]}" stroke="{colour}"/>'
+    up = -5.5 if side == "above" else 5.5
+    return f'<path d="M{x:.1f} {y + up:.1f}L{x + 5.5:.1f} {y - up * 0.8:.1f}L{x - 5.5:.1f} {y - up * 0.8:.1f}Z" fill="{colour}"/>'
+
+
+def _draw(gaps: Sequence[Gap], width: int, share: float, most: int) -> str:
+    low, high = min(0.0, *(gap[2] for gap in gaps)), max(0.0, *(gap[3] for gap in gaps))
+    step = next((step for step in _STEPS if (high - low) / step <= most), _STEPS[-1])
+    first, last = int(low // step), -int(-high // step)
+    names = min(share * width, max(_width(gap[0]) for gap in gaps) + 4)
+    left, right = names + 16, width - 20.0
+    height = len(gaps) * _ROW + _FOOT
+
+    def place(value: float) -> float:
+        return left + (value - first * step) / ((last - first) * step) * (right - left)
+
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">']
+    bottom = height - _FOOT + 2
+    decimals = 2 if step in (0.05, 0.25) else 1
+    for tick in range(first, last + 1):
+        x = place(tick * step)
+        colour = PALETTE["ink"] if tick == 0 else PALETTE["line"]
+        parts.append(f'<line x1="{x:.1f}" y1="0" x2="{x:.1f}" y2="{bottom}" stroke="{colour}"/>')
+        label = format_number(tick * step, decimals, signed=True)
+        parts.append(
+            f'<text x="{x:.1f}" y="{height - 6}" text-anchor="middle" font-size="12" fill="{PALETTE["soft"]}">{label}</text>'
+        )
+    for number, (name, value, lower, upper, side) in enumerate(gaps):
+        y = number * _ROW + _ROW / 2
+        parts.append(
+            f'<text x="{names + 4:.1f}" y="{y + 4.5:.1f}" text-anchor="end" font-size="{_SIZE}" fill="{PALETTE["ink"]}">'
+            f"{escape(_shorten(name, names))}</text>"
+        )
+        x1, x2, colour = place(lower), place(upper), PALETTE[side]
+        parts.append(f'<line x1="{x1:.1f}" y1="{y:.1f}" x2="{x2:.1f}" y2="{y:.1f}" stroke="{colour}" stroke-width="2"/>')
+        parts.append(_mark(place(value), y, side))
+    return "".join([*parts, "</svg>"])
