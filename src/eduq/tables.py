@@ -332,9 +332,10 @@ FLOWS: dict[str, pl.DataType] = {
 }
 """Counts of pupils that moved between bands from a prior exam to this one, and rates of them: ``flow`` is cell (band_from →
 band_to of upper, middle, lower), band_retention (巩固率 of the upper band), conversion (转化率), or of the low group entering,
-staying, leaving; ``count`` of ``n``. ``expected`` is the rate of all pupils who start from that band (regression to the mean
-included), ``difference`` = estimate − expected, ``side`` (above, below, same) where its interval lies. Of the area also
-prior_band and outcome_band: how many a band holds of all."""
+staying, leaving; ``count`` of ``n``. ``expected`` is the rate which the unit's pupils would show at the rates of all pupils who
+started alike (strata of the prior score within the band; regression to the mean included), ``difference`` = estimate − expected,
+``side`` (above, below, same) where its interval lies. Of the area also prior_band and outcome_band: how many a band holds of
+all."""
 
 EQUITY: dict[str, pl.DataType] = {
     "exam_id": pl.String(),
@@ -400,7 +401,9 @@ TARGET_REVIEWS: dict[str, pl.DataType] = {
 """One line per target of the register, year group and comparison group: the newest value by its due date with its interval,
 ``completion`` = (value - baseline) / (target - baseline), ``state`` reached, not_reached, undecided (the interval holds the
 target), not_assessable or refused; ``reason`` why there is no number (wording ``targets.reason.<reason>`` or
-``reasons.<reason>``), for a refused target the rule that bars it. ``overdue``: the due day has passed."""
+``reasons.<reason>``), for a refused target the rule that bars it, for an assessed one why there is no completion
+(``no_baseline``; ``target_near_baseline``: nearer than half the width of the value's interval). ``overdue``: the due day has
+passed."""
 
 TEACHING: dict[str, pl.DataType] = {
     "teacher_id": pl.String(),

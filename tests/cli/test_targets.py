@@ -71,6 +71,14 @@ def test_a_review_lists_every_target_and_the_refused_one_with_its_article(run: R
     assert ("不予受理" if lang == "zh" else "refused") in out
 
 
+@pytest.mark.parametrize(("lang", "words"), [("zh", "(另行组织"), ("en", "(held")])
+def test_two_lines_of_one_target_and_year_group_are_told_apart(run: Run, lang: str, words: str) -> None:
+    said = run("targets", *AS_OF, lang=lang)[1]
+    lines = [line for line in said.splitlines() if line.startswith("T008")]
+    assert len(lines) == 2
+    assert [words in line for line in lines] == [False, True]
+
+
 def test_the_lines_as_json_csv_and_parquet_are_the_same(run: Run, tmp_path: Path) -> None:
     document = json.loads(run("targets", *AS_OF, "--format", "json")[1])
     assert document["schema"] == "eduq.targets/1"

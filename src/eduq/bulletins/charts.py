@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
 from eduq.bulletins.blocks import Phrase
@@ -271,11 +272,12 @@ def _funnel(units: Sequence[tuple[int, float, float | None, str | None]], level:
     for side in ("same", "above", "below"):
         chosen = [unit for unit in drawn if unit[3] == side]
         if chosen:
-            data = {"n": [unit[0] for unit in chosen], "gap": [unit[1] for unit in chosen]}
+            # lets-plot looks at every number of a list by itself, at an array once
+            dots = {"n": np.array([unit[0] for unit in chosen]), "gap": np.array([unit[1] for unit in chosen])}
             dot = 1.6 if len(units) > 300 else 2.4
             plot += lp.geom_point(
                 lp.aes("n", "gap"),
-                data=data,
+                data=dots,
                 shape=_SHAPES[side],
                 color=PALETTE[side],
                 fill=PALETTE[side],

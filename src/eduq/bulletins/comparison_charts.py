@@ -173,7 +173,7 @@ def _funnel(
     for (label, *bounds), line in zip(curves, ("dashed", "solid"), strict=True):
         for bound in bounds:
             inside = (bound >= low) & (bound <= high)
-            data = {"n": sizes[inside].tolist(), "limit": bound[inside].tolist()}
+            data = {"n": sizes[inside], "limit": bound[inside]}
             look = {"color": PALETTE["soft"], "size": 0.9, "linetype": line, "tooltips": "none"}
             plot += lp.geom_line(lp.aes("n", "limit"), data=data, **look)
         at = {"n": [ends[1]], "limit": [float(bounds[1][-1]) + 0.012 * (high - low)], "label": [label]}
@@ -181,7 +181,8 @@ def _funnel(
     for side in ("same", "above", "below"):
         chosen = [dot for dot in dots if dot.side == side]
         if chosen:
-            data = {"n": [dot.n for dot in chosen], "value": [dot.estimate for dot in chosen]}
+            # lets-plot looks at every number of a list by itself, at an array once
+            data = {"n": np.array([dot.n for dot in chosen]), "value": np.array([dot.estimate for dot in chosen])}
             look = {"shape": _SHAPES[side], "color": PALETTE[side], "fill": PALETTE[side], "tooltips": "none"}
             plot += lp.geom_point(lp.aes("n", "value"), data=data, size=1.6 if len(dots) > 300 else 2.6, **look)
     if wide:

@@ -303,7 +303,9 @@ def _subject_blocks(view: View, found: PublishableComparisons) -> list[Block | N
     """Return how many units can be told from their group in each subject and by each rate."""
     alpha = 1 - view.settings.conf_level
     lines, tests = [], Counter[str]()
-    for measure in ("z_mean", *COMPARED_RATES):
+    by_subject = found.frame.filter((pl.col("measure") == "z_mean") & (pl.col("peer_group") == ALL_UNITS))
+    rates = () if by_subject["contrast"].is_not_null().any() else COMPARED_RATES  # beside the gaps they stand in the sheet
+    for measure in ("z_mean", *rates):
         of_measure = found.frame.filter((pl.col("measure") == measure) & (pl.col("peer_group") == ALL_UNITS))
         for paper in view.real_papers:
             for group in view.main_groups(paper):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -141,7 +141,11 @@ def _gaps(view: View, found: PublishableEquity) -> list[Block]:
     for attribute in found.frame.filter(pl.col("index") == _GAP)["attribute"].drop_nulls().unique(maintain_order=True):
         lines = _lines(view, found, _GAP, attribute)
         pairs = list(dict.fromkeys((item["level"], item["reference"]) for item in lines))
-        if len(pairs) > _MOST_PAIRS and attribute != _AREA_TYPE:
+        over_papers = [item for item in lines if item["paper"] in (TOTAL, COMPOSITE)]
+        left = len(lines) - len(over_papers) if over_papers else 0
+        if over_papers:
+            lines = over_papers
+        elif len(pairs) > _MOST_PAIRS and attribute != _AREA_TYPE:
             last = lines[-1]["paper"]
             lines = [item for item in lines if item["paper"] == last]
         within = {_place(item): item for item in _lines(view, found, _WITHIN, attribute)}
@@ -158,6 +162,8 @@ def _gaps(view: View, found: PublishableEquity) -> list[Block]:
         kind = attribute if attribute in (_AREA_TYPE, "sex") else "sub"
         name = view.subgroup_name(attribute)
         notes = [phrase(f"{_WORD}.gap_note_{'schools' if attribute == _AREA_TYPE else 'pupils'}"), *_reasons(view, lines)]
+        if left:
+            notes.append(phrase(f"{_WORD}.gap_subjects"))
         if kind == "sub":
             notes.append(phrase(f"{_WORD}.sensitive", least=view.min_n))
         blocks.append(table(f"equity_gap_{attribute}", phrase(f"{_WORD}.gap_{kind}", name=name), columns, rows, notes))
@@ -235,14 +241,20 @@ def _courses(view: View, found: PublishableEquity) -> list[Block | None]:
         kinds = {name: counts[name] for name in ("rising", "falling", "unclear")}
         blocks.append(paragraph(phrase(f"{_WORD}.slopes", n=len(told), **kinds)))
     else:
+        kinds = {}
         blocks.append(paragraph(phrase(f"{_WORD}.too_few_years")))
-    blocks.append(_figure(view, found, shares, with_years[-PANELS:], years))
+    blocks.append(_figure(view, found, shares, with_years[-PANELS:], years, kinds))
     blocks.append(_years_table(view, found, with_years, years))
     return blocks
 
 
 def _figure(
-    view: View, found: PublishableEquity, shares: pl.DataFrame, subjects: Sequence[str], years: Sequence[str]
+    view: View,
+    found: PublishableEquity,
+    shares: pl.DataFrame,
+    subjects: Sequence[str],
+    years: Sequence[str],
+    kinds: Mapping[str, int],
 ) -> Block | None:
     if not subjects:
         return None
@@ -259,7 +271,7 @@ def _figure(
     caption = "figure_caption" if limit is None else "figure_caption_limit"
     return chart(
         "equity_years",
-        phrase(f"{_WORD}.figure_title", **said),
+        phrase(f"{_WORD}.figure_title{'' if kinds else '_values'}", **said, **kinds),
         phrase(f"{_WORD}.{caption}", limit=typed(limit or 0.0, "number2"), **said),
         phrase(f"{_WORD}.figure_alt", subjects=[name for name, _ in panels], **said),
         draw_years(panels, [year[:4] for year in years], limit, view.lang),

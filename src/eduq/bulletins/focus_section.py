@@ -84,7 +84,7 @@ def _mean_note(area: pl.DataFrame) -> Block:
 
 
 def _unit_table(view: View, growth: PublishableGrowth, units: pl.DataFrame, suffix: str) -> list[Block]:
-    """Return, per unit, the three rates beside what all pupils of the band show, and how many lie above and below."""
+    """Return, per unit, the three rates beside what pupils who started alike show, and how many lie above and below."""
     kind = growth.unit_type
     found = {(item["unit"], item["flow"], item["band_from"]): item for item in units.iter_rows(named=True)}
     ordered = sorted(units["unit"].unique(), key=lambda unit: view.position(kind, unit))

@@ -144,6 +144,7 @@ def _intake(growth: PublishableGrowth, group: str, paper: str) -> list[Phrase]:
     kind = phrase(f"bulletin.one_of.{growth.unit_type}")
     if found.get("corr_intake") is not None:
         said.append(phrase(f"{_WORD}.intake", corr=typed(found["corr_intake"], "gap"), n=found["n_units"], kind=kind))
+        said.append(phrase(f"{_WORD}.intake_causes"))
     before = _check(growth, f"{_MAIN}_uncorrected", group, paper).get("corr_intake")
     if corrected and before is not None:
         said.append(phrase(f"{_WORD}.corrected_from", before=typed(before, "gap")))
@@ -218,6 +219,8 @@ def _level_figure(view: View, growth: PublishableGrowth, group: str, rows: list[
         return None
     kind = growth.unit_type
     said = {"n": len(dots), "unit": units_counted(kind), "each": counter(kind), "kind": phrase(f"bulletin.one_of.{kind}")}
+    sides = Counter(side for _, _, side in dots)
+    said |= {name: sides[name] for name in ("above", "below", "same")}
     words = [phrase(f"{_WORD}.level_{key}", **said) for key in ("title", "caption", "alt")]
     svg = draw_level_growth(dots, view.lang)
     return chart(f"level_growth{suffix}", words[0], words[1], words[2], svg, f"growth_table{suffix}")

@@ -110,7 +110,7 @@ def _pairs(view: View, result: PairsResult) -> list[Block | None]:
     blocks: list[Block | None] = [paragraph(phrase(f"{_WORD}.pairs", **said))]
     if followed:
         blocks.append(paragraph(phrase(f"{_WORD}.pairs_course", n=len(followed), changed=changed, same=len(followed) - changed)))
-    blocks.append(_figure(view, result, listed))
+    blocks.append(_figure(view, result, listed, changed))
     caption = phrase(f"{_WORD}.pairs_caption", gap=view.gap_name)
     notes = [*cut_note(whole, len(listed), "pairs"), phrase(f"{_WORD}.note_pairs")]
     notes += [phrase(f"{_WORD}.pairs_alone", n=len(alone), pairs=[str(item["pair_id"]) for item in alone])] if alone else []
@@ -118,7 +118,7 @@ def _pairs(view: View, result: PairsResult) -> list[Block | None]:
     return blocks
 
 
-def _figure(view: View, result: PairsResult, rows: list[Row]) -> Block | None:
+def _figure(view: View, result: PairsResult, rows: list[Row], changed: int) -> Block | None:
     """Return the courses of the gaps as small multiples; None without earlier exams."""
     if "period" not in result.frame.columns:
         return None
@@ -142,6 +142,7 @@ def _figure(view: View, result: PairsResult, rows: list[Row]) -> Block | None:
     drawn = courses[:COURSES_LIMIT]
     said = {
         "n": len(courses),
+        "changed": changed,
         "shown": len(drawn),
         "first": periods[0],
         "last": periods[-1],

@@ -138,6 +138,9 @@ def target_section(view: View) -> Block | None:
         column("state", phrase(f"{_WORD}.state_head"), "target"),
     ]
     notes = [*cut_note(whole, len(listed), "targets"), phrase(f"{_WORD}.reading"), phrase(f"{_WORD}.completion_note")]
+    blurred = sum(item["reason"] == "target_near_baseline" for item in assessed)
+    if blurred:
+        notes.append(phrase(f"{_WORD}.completion_blurred", n=blurred))
     reasons = Counter(item["reason"] for item in rows if item["state"] == "not_assessable")
     notes += [
         phrase(f"{_WORD}.not_assessed", n=n, reason=target_reason(view, code))

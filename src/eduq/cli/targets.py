@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -148,6 +149,7 @@ def _show_review(console: Console, found: TargetReview, names: dict[str, str], l
     table.add_column(text("bulletin.head.interval", lang, level="95%"), justify="right", no_wrap=True)
     table.add_column(text("bulletin.targets.due", lang), no_wrap=True)
     table.add_column(text("bulletin.targets.state_head", lang))
+    several = Counter((item["target_id"], item["year_group"]) for item in rows)
     for item in rows:
         rate = is_rate(item["measure"])
         shape: dict[str, Any] = {"decimals": 1 if rate else 2, "percent": rate}
@@ -159,7 +161,7 @@ def _show_review(console: Console, found: TargetReview, names: dict[str, str], l
             item["target_id"],
             _unit(item["unit"], names, lang),
             _measure(item, lang),
-            _word("bulletin.year_group", item["year_group"], lang),
+            _group(item, several[item["target_id"], item["year_group"]] > 1, lang),
             number_words(item["baseline"], **shape),
             sign + number_words(item["target"], **shape),
             number_words(item["estimate"], **shape),
@@ -173,6 +175,15 @@ def _show_review(console: Console, found: TargetReview, names: dict[str, str], l
             console.print(say("refused", target=item["target_id"], **said_of(item["reason"])), soft_wrap=True, markup=False)
     console.print()
     console.print(text("bulletin.targets.reading", lang), soft_wrap=True)
+
+
+def _group(item: dict[str, Any], several: bool, lang: Lang) -> str:
+    """Return the year group, and beside a second line of the same target what sets its comparison group apart."""
+    said = _word("bulletin.year_group", item["year_group"], lang)
+    apart = (item["comparison_group"] or "").removeprefix(f"{item['exam_id']}.{item['subject']}").strip(".")
+    if not several or not apart:
+        return said
+    return f"{said} ({text('bulletin.group_deviation', lang) if re.fullmatch(r'd[0-9+]+', apart) else apart})"
 
 
 def _reason(code: str, min_n: int, lang: Lang) -> str:

@@ -39,7 +39,7 @@ _THREADS = 2
 CellKey = tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ExamComparisons:
     """Comparisons of the units of one exam; not to be shown as it is.
 
@@ -74,6 +74,13 @@ class ExamComparisons:
         """Return one line: the primary comparison, and how many comparisons there are."""
         paper, measure = self.main
         return f"{measure} of {paper}: {self.result.summary()}; {len(self.models)} comparisons in all"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}: {self.summary()}"
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Hand the frame to Arrow, as the results of estimators do."""
+        return self.frame.__arrow_c_stream__(requested_schema)
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(self.summary())}</p>{self.result.frame._repr_html_()}"
@@ -147,9 +154,9 @@ def _pool_small(
     """Give units too small to be ranked by one exam their value pooled over the newest years.
 
     What the years below the least number that may be reported hold together must reach that number, else the pooled value would
-    give away a withheld one.
+    give away a withheld one. In the mean of the group they keep the weight of this exam's candidates.
     """
-    lines = lines.with_columns(pl.lit(1, dtype=pl.Int64).alias("periods"))
+    lines = lines.with_columns(pl.lit(1, dtype=pl.Int64).alias("periods"), pl.col("n").alias("_weight"))
     if series is None or series.is_empty():
         return lines
     of_main = (pl.col("paper") == main[0]) & (pl.col("measure") == main[1]) & pl.col("estimate").is_not_null()
@@ -200,13 +207,14 @@ def _compare(call: _Call, run: RunSettings) -> tuple[pl.DataFrame, ComparisonRes
     rows = call.rows.with_columns(able).with_columns(pl.col("_able").sum().over(cell).alias("_size"))
     least = pl.when(pl.col("peers") == ALL_UNITS).then(2).otherwise(SMALLEST_PEER_GROUP)
     used = pl.col("_able") & (pl.col("_size") >= least)
-    given = rows.filter(used).select("unit", *cell, "estimate", "n", *([] if call.rate else ["std_error"]))
+    given = rows.filter(used).select("unit", *cell, "estimate", "n", "_weight", *([] if call.rate else ["std_error"]))
     if given.is_empty():
         return None
     try:
         found = compare_units(
             given,
             unit="unit",
+            weight="_weight",
             family=cell,
             rate=call.rate,
             level=run.conf_level,
@@ -294,7 +302,14 @@ def compare_exam(
     papers = [paper.code for paper in scores.papers]
     subjects = [*dict.fromkeys(paper.subject_code for paper in scores.papers), TOTAL]
     measured = measure_summary(
-        summary, scores, unit_type=unit_type, measures=wanted, subjects=subjects, settings=settings, teachers=None
+        summary,
+        scores,
+        unit_type=unit_type,
+        measures=wanted,
+        subjects=subjects,
+        settings=settings,
+        teachers=None,
+        counted=summary.schools if unit_type == "school" else None,
     )
     if measured is None:
         return None

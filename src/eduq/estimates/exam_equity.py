@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from html import escape
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from eduq.errors import UsageError
 from eduq.estimates.equity.exam_inputs import read_summary
 from eduq.estimates.equity.gaps import compare_sides, unit_gap
 from eduq.estimates.equity.index_values import IndexValue
@@ -18,6 +20,7 @@ from eduq.estimates.equity.measurement import follow_periods
 from eduq.estimates.equity.shares import intraclass_correlation, variance_share
 from eduq.estimates.equity.unit_tables import measure_table
 from eduq.estimates.equity.variation import corrected_cv
+from eduq.estimates.pictures import draw_intervals
 from eduq.groups import COMPOSITE, DERIVED
 from eduq.intake.score_table import ScoreTable
 from eduq.settings import RunSettings
@@ -35,7 +38,7 @@ _PREFERRED = {_AREA_TYPE: ("urban", "town"), "sex": ("male",)}
 _NO_ZERO = "not_ratio_scale"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ExamEquity:
     """Equity of an exam before an audience is chosen; not to be shown as it is.
 
@@ -65,6 +68,39 @@ class ExamEquity:
     unlimited: str | None = None
     elsewhere: tuple[dict[str, Any], ...] = ()
     n_small: int = 0
+
+    def summary(self) -> str:
+        """Return one line: indices, tables of schools, how many have no number, and the states against limits."""
+        tables = self.frame.select("subject", "comparison_group").n_unique()
+        missing = self.frame["value"].null_count()
+        said = f"{self.frame['index'].n_unique()} indices of {tables} tables of schools, {missing} without a number"
+        states = self.frame["limit_state"].drop_nulls().value_counts().sort("limit_state")
+        return said + ("; limits: " + ", ".join(f"{state} {n}" for state, n in states.iter_rows()) if states.height else "")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}: {self.summary()}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(self.summary())}</p>{self.frame._repr_html_()}"
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Hand the frame to Arrow, as the results of estimators do."""
+        return self.frame.__arrow_c_stream__(requested_schema)
+
+    def plot(self, index: str = "between_school_share") -> Any:
+        """Return one index of every table of schools with its interval (lets-plot).
+
+        Raises
+        ------
+        UsageError
+            ``equity_nothing_to_draw``: no table has a value of this index.
+        """
+        parts = [pl.col(name) for name in ("subject", "comparison_group", "attribute", "level", "reference")]
+        label = pl.concat_str(parts, separator=" · ", ignore_nulls=True).alias("label")
+        drawn = self.frame.filter(pl.col("index") == index, pl.col("value").is_not_null())
+        if drawn.is_empty():
+            raise UsageError("equity_nothing_to_draw", index=index, known=", ".join(self.frame["index"].unique().sort()))
+        return draw_intervals(drawn.select(label, "value", "ci_lower", "ci_upper"), axis=index)
 
 
 def add_school_cells(by: Mapping[str, Sequence[str]], frame: pl.DataFrame) -> dict[str, list[str]]:

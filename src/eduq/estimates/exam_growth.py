@@ -56,7 +56,7 @@ PRIORS: dict[str, pl.DataType] = {
 NOTES: dict[str, pl.DataType] = {"code": pl.String(), "found": pl.String(), "n": pl.Int64()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ExamGrowth(EstimateResult):
     """Growth of an exam's units before an audience is chosen; not to be shown as it is.
 

@@ -120,7 +120,7 @@ def fit_paper(
     agreement: list[dict[str, Any]] = []
     of_paper = {name: job.group[name] for name in ("comparison_group", "subject", "paper")}
     if len(sided := {name: result for name, result in results.items() if name != UNCORRECTED}) > 1:
-        found = compare_growth(sided)
+        found = compare_growth({name: _on_mean_of_units(result) for name, result in sided.items()})
         letters = found.frame.select("unit", "agreement")
         for line in found.spearman.iter_rows(named=True):
             others = {name: value for name, value in line.items() if name != "method"}
@@ -157,6 +157,18 @@ def fit_paper(
         checks=checks,
         agreement=agreement,
     )
+
+
+def _on_mean_of_units(result: GrowthResult) -> GrowthResult:
+    """Return a result whose sides are judged from the mean over its units.
+
+    The multilevel model is centred there; the other ways would be judged from the mean over pupils, on which large units weigh
+    more, and a letter would mix two references.
+    """
+    mean = result.frame.sort(result.unit)["estimate"].mean()
+    if not isinstance(mean, float):
+        return result
+    return dataclasses.replace(result, settings={**result.settings, "neutral": mean})
 
 
 def _fits(job: GrowthJob, ways: Sequence[Way], settings: RunSettings) -> dict[str, Callable[[], GrowthResult]]:

@@ -19,7 +19,7 @@ IN_SDS = ("composite_z", "z_mean")
 """Gaps: their line is 0, and they are drawn first."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LevelResult(EstimateResult):
     """Level measures of units.
 

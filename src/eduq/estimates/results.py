@@ -15,7 +15,7 @@ from eduq.tables import write_frame
 __all__ = ["EstimateResult"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EstimateResult:
     """A table of estimates and the settings they were made with.
 
@@ -36,6 +36,9 @@ class EstimateResult:
         units = self.frame.select("unit_type", "unit").n_unique()
         measures = self.frame["measure"].n_unique()
         return f"{self.frame.height} estimates of {units} units and {measures} measures, {missing} without a number"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}: {self.summary()}"
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(self.summary())}</p>{self.frame._repr_html_()}"

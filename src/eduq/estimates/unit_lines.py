@@ -16,7 +16,7 @@ from eduq.estimates.measures import Measure
 from eduq.groups import COMPOSITE, DERIVED, EVERY_PAPER
 from eduq.intake.score_table import ScoreTable
 from eduq.settings import RunSettings
-from eduq.summaries import COMPOSITE_SCALE, Summary, gather_cells, summarise
+from eduq.summaries import COMPOSITE_SCALE, CellTable, Summary, gather_cells, summarise
 
 __all__ = ["measure_exam", "measure_summary", "pool_teachers"]
 
@@ -164,6 +164,7 @@ def measure_summary(
     subjects: Sequence[str] | None,
     settings: RunSettings,
     teachers: pl.DataFrame | None,
+    counted: CellTable | None = None,
 ) -> pl.DataFrame | None:
     """Return the values of an exam whose rows were counted before, a line per unit, paper, comparison group and measure.
 
@@ -173,6 +174,9 @@ def measure_summary(
         Counted by the unit type (`unit_columns`).
     scores, unit_type, measures, subjects, settings, teachers
         As in `measure_exam`; rows are not read.
+    counted
+        Cells of these units in every paper, where another stage has them already (`Summary.schools`); what was worked out of
+        them is not worked out again.
 
     Returns
     -------
@@ -195,8 +199,9 @@ def measure_summary(
     parts: list[pl.DataFrame] = []
     of_papers = mapping.filter(pl.col("paper").is_in(kept))
     if set(measures) - {"composite_z"} and of_papers.height:
-        cells = gather_cells(summary.by[source].counts, of_papers, policy=summary.policy)
-        parts += _paper_lines(build_context(cells, summary.area, summary, scores.exam, settings), measures)
+        cells = counted or gather_cells(summary.by[source].counts, of_papers, policy=summary.policy)
+        of_measures = _paper_lines(build_context(cells, summary.area, summary, scores.exam, settings), measures)
+        parts += [part.filter(pl.col("paper").is_in(kept)) for part in of_measures]
     if "composite_z" in measures and summary.by[source].composite.height:
         parts.append(_composite_lines(summary, source, mapping))
     if not parts:

@@ -19,6 +19,7 @@ __all__ = ["Asked", "ask_about_columns", "ask_about_symbols", "paper_name"]
 _SELDOM = 2
 _NAME = re.compile(r"[\u4e00-\u9fff]{2,4}(?:·[\u4e00-\u9fff]{1,8})*")
 _MARK = re.compile(r"[缺免缓弃违未扫考假病休退无零旷舞作不异删剔]")
+_SCORE_IN_WORDS = re.compile(r"[零〇一二两三四五六七八九十百壹贰叁肆伍陆柒捌玖拾佰半点.\d]{2,}分?半?")
 _SHOWN = 20
 _LONGEST = 24
 
@@ -66,8 +67,10 @@ def _shorten(lines: Sequence[str], lang: Lang) -> str:
     return "\n".join(shown)
 
 
-def _may_be_a_name(symbol: str, met: Sequence[UnknownSymbol]) -> bool:
-    """A word met once or twice that speaks of no absence may be a pupil's name in a shifted row: it is not repeated."""
+def _is_private(symbol: str, met: Sequence[UnknownSymbol]) -> bool:
+    """A score in words, and a word met once or twice that speaks of no absence (a name in a shifted row), are not repeated."""
+    if _SCORE_IN_WORDS.fullmatch(symbol):
+        return True
     return sum(one.n for one in met) <= _SELDOM and _NAME.fullmatch(symbol) is not None and _MARK.search(symbol) is None
 
 
@@ -84,13 +87,13 @@ def ask_about_symbols(symbols: Sequence[UnknownSymbol]) -> DataFileError:
             met = grouped[symbol]
             papers = text("place.joiner", lang).join(dict.fromkeys(paper_name(one.paper, lang) for one in met))
             shown = _quoted(symbol[:_LONGEST]) if symbol else text("questions.blank", lang)
-            shown = text("questions.hidden", lang, n=len(symbol)) if _may_be_a_name(symbol, met) else shown
+            shown = text("questions.hidden", lang, n=len(symbol)) if _is_private(symbol, met) else shown
             n = sum(one.n for one in met)
             said.append(text("questions.symbol", lang, symbol=shown, n=n, papers=papers, place=met[0].place.describe(lang)))
         return _shorten(said, lang)
 
     statuses = ", ".join(status for status in STATUSES if status != "present")
-    written = [symbol for symbol in order if not _may_be_a_name(symbol, grouped[symbol])]
+    written = [symbol for symbol in order if not _is_private(symbol, grouped[symbol])]
     toml = [f'{_quoted(symbol)} = "?"   # {statuses}' for symbol in written[:_SHOWN]]
     asked = []
     for said in written:

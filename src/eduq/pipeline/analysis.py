@@ -282,7 +282,8 @@ def analyze(
     Returns
     -------
     Analysis
-        ``.estimates.frame`` holds the numbers, ``.write(folder)`` writes bulletin, workbook and results.
+        ``.estimates.frame`` holds the numbers, ``.write(folder)`` writes bulletin, workbook and results. ``.comparisons``,
+        ``.equity`` and ``.growth`` (None without a prior exam) each have ``.frame``, ``.summary()`` and ``.plot()``.
 
     Raises
     ------

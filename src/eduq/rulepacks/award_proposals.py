@@ -14,6 +14,7 @@ from eduq.estimates.awards.county import AwardCounty, collect_county
 from eduq.estimates.awards.schemes import AwardScheme, read_scheme, require_both
 from eduq.estimates.awards.simulation import SchemeComparison, simulate_schemes
 from eduq.estimates.exam_source import ExamSource
+from eduq.estimates.frames import FrameLike
 from eduq.rulepacks.refusals import refuse_award
 from eduq.settings import RunSettings
 
@@ -32,8 +33,8 @@ def _checked(scheme: SchemeLike, as_of: dt.date | None) -> AwardScheme:
 
 
 def propose_awards(
-    level: pl.DataFrame | Mapping[str, pl.DataFrame],
-    progress: pl.DataFrame | Mapping[str, pl.DataFrame],
+    level: FrameLike | Mapping[str, FrameLike],
+    progress: FrameLike | Mapping[str, FrameLike],
     *,
     scheme: SchemeLike,
     unit: str = "unit",
@@ -47,8 +48,9 @@ def propose_awards(
     Parameters
     ----------
     level, progress
-        One row per unit: the unit column, estimate, std_error and, in at least one of them, n. By measure id where a scheme has
-        several measures of a kind.
+        One row per unit (Polars, eager or lazy, or any Arrow table): the unit column, estimate, std_error and, in at least one of
+        them, n. By measure id where a scheme has several measures of a kind. Estimates must not be shrunken, that is done here:
+        of multilevel growth take ``raw`` and ``raw_se``.
     scheme
         A scheme, or its TOML file.
     unit
@@ -73,7 +75,10 @@ def propose_awards(
         ``award_barred``: on a single measure, on public examinations only, or with a 升学 figure (names document and article);
         ``award_needs_both``; ``settings_invalid``.
     UsageError
-        ``award_column_missing``, ``award_frames``, ``award_measure_missing``, ``award_peers_missing``, ``award_unit_twice``.
+        ``award_source``, ``award_column_missing``, ``award_frames``, ``award_measure_missing``, ``award_peers_missing``,
+        ``award_unit_twice``.
+    DataFileError
+        ``award_value``: text for a number, infinite values, a negative standard error or n.
     NotAssessableError
         ``award_too_few``: fewer than five units to set beside each other.
 

@@ -166,12 +166,17 @@ def test_five_years_have_a_figure_and_a_slope(found: Publishable, lang: Lang) ->
     assert rows[0]["cells"][-2] == slope
     told = next(block["text"]["params"] for block in part["blocks"] if "slopes" in str(block.get("text", {}).get("key")))
     assert told["rising"] + told["falling"] + told["unclear"] == told["n"] == 2
+    counts = [told["rising"], told["falling"], told["unclear"]]
+    assert [
+        int(number) for number in re.findall(r"\d+", say(figure["title"], lang).partition("：" if lang == "zh" else ":")[2])
+    ] == counts
 
 
 def test_three_years_have_values_only(found: Publishable) -> None:
     years, course = _series(3)
     part = _section(_with(found, years=years, course=course))
     assert "不足四个" in _said(part, "zh")
+    assert say(_table(part, "equity_years")["title"], "zh").endswith("学年的校际差异率")
     assert all(cells["cells"][-2:] == [None, None] for cells in _table(part, "equity_course")["rows"])
 
 

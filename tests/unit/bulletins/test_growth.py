@@ -70,7 +70,7 @@ def test_small_schools_have_no_numbers(found: Publishable) -> None:
     assert small["estimate"].null_count() == small.height
     units = growth.flows.filter(pl.col("unit_type") != "area", pl.col("reason") == "below_min_n")
     assert units.height > 0
-    for name in ("count", "estimate", "ci_lower", "ci_upper", "difference", "method"):
+    for name in ("count", "estimate", "ci_lower", "ci_upper", "expected", "difference", "method"):
         assert units[name].null_count() == units.height
     shown = growth.flows.filter(pl.col("unit_type") != "area", pl.col("count").is_not_null())
     assert (shown["count"] >= 10).all()
@@ -87,14 +87,41 @@ def test_cells_of_a_row_are_withheld_together() -> None:
     rows.append(
         {**of, "flow": "band_retention", "band_from": "upper", "band_to": "upper", "count": 30, "n": 45, "estimate": 30 / 45}
     )
-    rows.append({**of, "flow": "cell", "band_from": "lower", "band_to": "lower", "count": 6, "n": 6, "side": "same"})
+    for band in ("middle", "lower"):
+        rows.append({**of, "flow": "cell", "band_from": band, "band_to": band, "count": 6, "n": 6, "side": "same"})
     frame = pl.DataFrame(rows, schema=FLOWS)
     held = withhold_small_flows(frame, 10)
-    assert held["count"].to_list() == [None, None, None, 30, None]
-    assert held["n"].to_list() == [45, 45, 45, 45, None]
-    assert held["side"].to_list() == ["same", "same", "same", None, None]
+    assert held["count"].to_list() == [None, None, None, 30, None, None]
+    assert held["n"].to_list() == [45, 45, 45, 45, None, None]
+    assert held["side"].to_list() == ["same", "same", "same", None, None, None]
     area = frame.with_columns(pl.lit("area").alias("unit_type"))
     assert withhold_small_flows(area, 10).equals(area)
+
+
+def test_one_small_band_is_not_told_by_the_number_linked_less_the_others() -> None:
+    of = {"unit_type": "school", "unit": "S1", "exam_id": "e", "comparison_group": "g", "paper": "math", "prior_exam": "p"}
+    starts = {"upper": 8, "middle": 30, "lower": 60}
+    rows = [
+        {
+            **of,
+            "flow": "conversion",
+            "band_from": band,
+            "band_to": "upper",
+            "count": n // 2,
+            "n": n,
+            "estimate": 0.5,
+            "side": "same",
+        }
+        for band, n in starts.items()
+    ]
+    frame = pl.DataFrame(rows, schema=FLOWS)
+    held = withhold_small_flows(frame, 10)
+    assert held["n"].to_list() == [None, None, 60]
+    assert held["estimate"].to_list() == [None, None, 0.5]  # with its interval a rate would tell the number it stands on
+    assert held["side"].to_list() == [None, "same", "same"]
+    assert held["reason"].to_list() == ["below_min_n", "below_min_n", None]
+    enough = frame.with_columns(pl.when(pl.col("n") == 8).then(20).otherwise("n").cast(pl.Int64).alias("n"))
+    assert withhold_small_flows(enough, 10)["n"].to_list() == [20, 30, 60]
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])

@@ -101,6 +101,18 @@ def test_the_order_of_units_does_not_matter_and_ties_share(order: list[int], see
     assert np.nanmin(found.index[found.chosen]) >= np.nanmax(found.index[~found.chosen])
 
 
+def test_a_place_without_evidence_stays_empty_and_is_not_handed_down() -> None:
+    asked = {"measure": "composite_z", "kind": "progress", "evidence": "lower_bound", "minimum": 0.0}
+    made = scheme({"measure": "composite_z", "kind": "level"}, asked, places=2, values="raw")
+    level = np.array([3.0, 1.0, 0.5, 0.0, -1.0, -2.0])
+    progress = np.array([0.0, 1.0, 0.1, 0.4, -0.5, -0.6])
+    errors = np.full((2, 6), 0.05)
+    found = select_units(made, np.array([level, progress]), errors, np.full(6, 100.0), np.zeros(6, dtype=np.int64))
+    assert set(np.argsort(-found.index)[:2]) == {0, 1}
+    assert found.eligible.tolist() == [False, True, False, True, False, False]
+    assert found.chosen.tolist() == [False, True, False, False, False, False]
+
+
 def test_worlds_along_an_axis_are_selected_like_a_county() -> None:
     place, made = county(), read_scheme(SHIPPED / "balanced.toml")
     rng = np.random.default_rng(5)

@@ -131,6 +131,15 @@ def test_small_schools_are_pooled_over_the_three_newest_years() -> None:
     assert others["measure"].unique().to_list() == ["composite_z"]
 
 
+def test_a_pooled_school_counts_in_the_group_mean_by_this_exam_alone() -> None:
+    frame = compared(county(), series=_years((90, 20, 15, 18)), var_shock=0.01).frame
+    lines = frame.filter(measure="composite_z", peer_group=ALL_UNITS).drop_nulls("estimate")
+    alone = compared(county()).frame.filter(measure="composite_z", peer_group=ALL_UNITS).drop_nulls("estimate")
+    assert lines["n"].sum() > alone["n"].sum()
+    mean = (alone["n"] * lines["estimate"]).sum() / alone["n"].sum()
+    np.testing.assert_allclose(lines["estimate"] - lines["contrast"], mean, atol=1e-12)
+
+
 def test_a_pooled_value_never_gives_away_a_withheld_year() -> None:
     # 20 + 18 are shown elsewhere: with 9 in one withheld year the pooled value would tell that year
     line = compared(county(), series=_years((90, 20, 9, 18))).frame.filter(unit="S06", measure="composite_z").row(0, named=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from tests.builders import build_scores
 from eduq.disclosure.growths import protect_growth
 from eduq.errors import ArchiveError, UsageError
 from eduq.estimates.exam_growth import ExamGrowth, measure_exam_growth
-from eduq.estimates.growth import compare_growth, estimate_growth
+from eduq.estimates.exam_growth_fits import _on_mean_of_units
+from eduq.estimates.growth import GrowthResult, compare_growth, estimate_growth
 from eduq.intake.exam_file import ExamFacts
 from eduq.intake.score_table import ScoreTable
 from eduq.pipeline.growths import choose_prior, collect_growth
@@ -94,12 +96,14 @@ def test_growth_finds_what_the_schools_add(growth: ExamGrowth) -> None:
     assert letters["S3"] is None
 
 
-def test_letters_are_those_of_the_intervals_that_are_shown(growth: ExamGrowth) -> None:
+def test_letters_are_those_of_the_intervals_that_are_shown_against_the_mean_of_schools(growth: ExamGrowth) -> None:
+    means = dict(growth.frame.filter(paper="composite").group_by("growth").agg(pl.col("estimate").mean()).iter_rows())
+    assert means["multilevel"] == pytest.approx(0, abs=1e-9)  # centred there by itself
     for (unit,), lines in growth.frame.filter(paper="composite").group_by(["unit"]):
         sides = set()
         n = 0
         for line in lines.iter_rows(named=True):
-            neutral = 50 if line["growth"] == "percentile" else 0
+            neutral = 0 if line["growth"] == "multilevel" else means[line["growth"]]
             if line["ci_lower"] is not None and line["ci_lower"] > neutral:
                 sides.add("above")
                 n += 1
@@ -107,6 +111,15 @@ def test_letters_are_those_of_the_intervals_that_are_shown(growth: ExamGrowth) -
                 sides.add("below")
                 n += 1
         assert lines["agreement"][0] == (None if len(sides) != 1 or n < 3 else "AB"[4 - n]), unit
+
+
+def test_one_large_school_does_not_move_the_reference_of_the_letters() -> None:
+    frame = pl.DataFrame({"unit": ["big", "S1", "S2", "S3"], "estimate": [0.1, -0.2, -0.2, -0.1]})
+    result = GrowthResult(frame, {"neutral": 0.0, "level": 0.95, "method": "bands"}, "unit", pl.DataFrame())
+    assert _on_mean_of_units(result).settings["neutral"] == pytest.approx(-0.1)
+    assert result.settings["neutral"] == 0.0
+    empty = dataclasses.replace(result, frame=frame.with_columns(pl.lit(None, pl.Float64).alias("estimate")))
+    assert _on_mean_of_units(empty).settings["neutral"] == 0.0
 
 
 def test_declared_reliability_gives_both_results_and_leaves_the_rest(linked: LinkedTable, growth: ExamGrowth) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import eduq as eq
 from eduq.errors import DataFileError, NotAssessableError, UsageError
 from eduq.estimates.exam_growth_flows import exam_flows, exam_low_group
+from eduq.estimates.growth.transitions import cut_strata
 from eduq.estimates.intervals import wilson
 from eduq.summaries import AREA_UNIT
 from eduq.tables import FLOWS
@@ -41,9 +42,7 @@ def test_the_nine_cells_count_everyone_once_and_rates_follow_from_them() -> None
     assert risen["count"] == lower.filter(pl.col("band_to") != "lower")["count"].sum()
     low, high = wilson(np.array([float(risen["count"])]), np.array([float(risen["n"])]), 0.95)[1:]
     assert (risen["ci_lower"], risen["ci_upper"]) == (low[0], high[0])
-    area = found.area.filter(flow="conversion", band_from="lower").row(0, named=True)
-    assert risen["expected"] == area["estimate"]
-    assert risen["difference"] == pytest.approx(risen["estimate"] - area["estimate"], abs=1e-12)
+    assert risen["difference"] == pytest.approx(risen["estimate"] - risen["expected"], abs=1e-12)
     assert risen["difference_lower"] < risen["difference"] < risen["difference_upper"]
 
 
@@ -67,6 +66,74 @@ def test_difference_bounds_are_newcombes_against_the_others_scaled_by_their_shar
     assert item["difference"] == pytest.approx(0.75 * 0.25)
     assert item["difference_lower"] == pytest.approx(0.75 * lower)
     assert item["difference_upper"] == pytest.approx(0.75 * upper)
+
+
+def test_expected_is_the_mean_over_pupils_of_the_areas_rate_in_their_stratum() -> None:
+    # two strata of the lower band: in the first 10 of 40 rise, in the second 30 of 40; A has 4 and 16 of them
+    frame = pl.DataFrame(
+        {
+            "school": ["A"] * 4 + ["B"] * 36 + ["A"] * 16 + ["B"] * 24 + ["C"] * 80,
+            "before": [1.0] * 40 + [2.0] * 40 + [3.0] * 40 + [4.0] * 40,
+            "after": [2.0] * 2
+            + [1.0] * 2
+            + [2.0] * 8
+            + [1.0] * 28
+            + [2.0] * 14
+            + [1.0] * 2
+            + [2.0] * 16
+            + [1.0] * 8
+            + [3.0] * 80,
+        }
+    )
+    found = eq.measure_flows(
+        frame, outcome="after", prior="before", unit="school", prior_cuts=(2.5, 3.5), outcome_cuts=(1.5, 2.5)
+    )
+    item = found.frame.filter(school="A", flow="conversion", band_from="lower").row(0, named=True)
+    assert (item["count"], item["n"]) == (16, 20)
+    assert item["expected"] == pytest.approx((4 * 0.25 + 16 * 0.75) / 20)
+    assert item["difference"] == pytest.approx(0.8 - 0.65)
+    weights = np.array([4 * 36 / 40, 16 * 24 / 40])
+    share = weights / weights.sum()
+    own, rest = share @ [2 / 4, 14 / 16], share @ [8 / 36, 16 / 24]
+    variance = np.array([0.1875, 0.1875]) * 40 / 39
+    middle = share @ [0.25, 0.75]
+    sizes = [middle * (1 - middle) * 80 / 79 / (share**2 / n * variance).sum() for n in (np.array([4, 16]), np.array([36, 24]))]
+    sizes = [max(size, 1 / (share**2 / n).sum()) for size, n in zip(sizes, (np.array([4, 16]), np.array([36, 24])), strict=True)]
+    low_1, high_1 = (float(bound[0]) for bound in wilson(np.array([own * sizes[0]]), np.array([sizes[0]]), 0.95)[1:])
+    low_2, high_2 = (float(bound[0]) for bound in wilson(np.array([rest * sizes[1]]), np.array([sizes[1]]), 0.95)[1:])
+    factor = weights.sum() / 20
+    assert factor * (own - rest) == pytest.approx(item["difference"])
+    assert item["difference_lower"] == pytest.approx(factor * (own - rest - math.hypot(own - low_1, high_2 - rest)))
+    assert item["difference_upper"] == pytest.approx(factor * (own - rest + math.hypot(high_1 - own, rest - low_2)))
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=700), st.integers(0, 60))
+def test_strata_keep_ties_and_bands_and_thirty_pupils(scores: list[int], cut: int) -> None:
+    values = np.array(scores, dtype=np.float64)
+    bands = (values > cut).astype(np.int64)
+    found = cut_strata(values, bands)
+    assert (found.band[found.of] == bands).all()
+    order = np.argsort(values, kind="stable")
+    assert (np.diff(found.of[order]) >= 0).all()
+    for score in np.unique(values):
+        assert len(np.unique(found.of[values == score])) == 1
+    n = np.bincount(found.of, minlength=len(found.band))
+    for band in np.unique(bands):
+        own = n[found.band == band]
+        assert len(own) <= 20
+        assert len(own) == 1 or own.min() >= 30
+        assert own.sum() == (bands == band).sum()
+
+
+def test_a_unit_that_is_a_whole_stratum_has_no_interval_there() -> None:
+    frame = pl.DataFrame(
+        {"school": ["A"] * 60 + ["B"] * 60, "before": [1.0] * 60 + [2.0] * 60, "after": ([1.0] * 30 + [2.0] * 30) * 2}
+    )
+    found = eq.measure_flows(
+        frame, outcome="after", prior="before", unit="school", prior_cuts=(1.5, 2.5), outcome_cuts=(1.5, 2.5)
+    )
+    item = found.frame.filter(school="A", flow="conversion", band_from="lower").row(0, named=True)
+    assert (item["difference"], item["difference_lower"], item["difference_upper"]) == (0.0, None, None)
 
 
 def test_ties_at_a_cut_stay_together_and_the_actual_share_is_said() -> None:

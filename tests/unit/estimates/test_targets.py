@@ -96,6 +96,20 @@ def test_completion_is_one_at_the_target_and_nought_at_the_baseline(value: float
     assert mirrored == pytest.approx(share_done(value, baseline, target))
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "completion"),
+    [(0.56, 0.64, 1.0), (0.51, 0.71, 1.0), (0.48, 0.72, None), (None, None, None)],
+)
+def test_no_completion_where_the_way_to_the_target_is_within_the_margin(
+    low: float | None, high: float | None, completion: float | None
+) -> None:
+    line = review(exam(0.6, low, high))
+    assert line["completion"] == (None if completion is None else pytest.approx(completion))
+    blurred = completion is None and low is not None
+    assert line["reason"] == ("target_near_baseline" if blurred else "no_interval" if low is None else None)
+    assert line["state"] == ("not_assessable" if low is None else "undecided")
+
+
 def test_what_cannot_be_assessed_says_why_and_has_no_number() -> None:
     for values, reason in (
         (exam(None, None, None, reason="below_min_n"), "below_min_n"),
@@ -230,6 +244,44 @@ def test_a_forecast_covers_as_it_says() -> None:
         half = 1.2816 * np.sqrt(variance + panel.v[:, -1])
         inside.append((np.abs(means[:, 4] - expected) <= half).mean())
     assert 0.75 <= np.mean(inside) <= 0.85
+
+
+def test_the_error_of_a_forecast_equals_the_dense_one() -> None:
+    """With intake: level, shock and the uncertainty of all fixed effects, against dense best linear unbiased prediction."""
+    from eduq.estimates.targets.proposals import _Panel
+
+    rng = np.random.default_rng(8)
+    units, years = 8, 4
+    intake = rng.normal(0, 0.4, (units, years + 1))
+    means = 0.8 * intake[:, :years] + rng.normal(0, 0.3, (units, 1)) + rng.normal(0, 0.15, (units, years))
+    n = rng.integers(30, 200, units)
+
+    def frame(values: np.ndarray, first: int) -> pl.DataFrame:
+        return pl.DataFrame(
+            [
+                {"unit": f"S{s}", "period": f"{first + t}-{first + t + 1}", "estimate": values[s, t], "n": int(n[s]), "sd": 0.9}
+                for s in range(units)
+                for t in range(values.shape[1])
+            ]
+        )
+
+    panel = _Panel(frame(means, 2020), frame(intake, 2019), 1, standardised=True, intake=True, rate=False)
+    fit, expected, variance, _ = panel.forecast(range(years), last_known=panel.next_intake)
+    assert panel.next_intake is not None
+    unit = np.repeat(np.arange(units), years)
+    same = (unit[:, None] == unit).astype(float)
+    cov = fit.var_level * same + np.diag(fit.var_shock + panel.v.ravel())
+    x = np.column_stack([np.tile(np.eye(years), (units, 1)), intake[:, :years].ravel()])
+    weight = np.linalg.inv(cov)
+    cov_beta = np.linalg.inv(x.T @ weight @ x)
+    beta = cov_beta @ x.T @ weight @ means.ravel()
+    for s in range(units):
+        coming = np.array([1 / years] * years + [intake[s, -1]])
+        shared = fit.var_level * (unit == s)
+        away = coming - x.T @ weight @ shared
+        assert expected[s] == pytest.approx(coming @ beta + shared @ weight @ (means.ravel() - x @ beta), rel=1e-6)
+        wanted = fit.var_level - shared @ weight @ shared + away @ cov_beta @ away + fit.var_shock
+        assert variance[s] == pytest.approx(wanted, rel=1e-6)
 
 
 def test_proposals_stand_by_code_between_expectation_and_the_far_bound(county: ExamSource) -> None:

@@ -25,6 +25,7 @@ from eduq.intake.cells import (
     SymbolReader,
     read_cells,
 )
+from eduq.locale import Lang
 from eduq.tables import STATUSES
 
 
@@ -171,6 +172,15 @@ def test_all_unexplained_symbols_of_all_files_come_in_one_error(tmp_path: Path) 
     stated = {"-": "not_chosen", "": "absent", "/": "exempt"}
     table = read_scores([one, other], exam_file(symbols=stated))
     assert table.frame.get_column("math_status").to_list() == ["present", "exempt", "absent", "not_chosen", "present"]
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_a_score_in_words_is_described_never_shown(tmp_path: Path, lang: Lang) -> None:
+    with pytest.raises(DataFileError) as caught:
+        read_rows(tmp_path, [HEAD, ("1", "一中", "八十七点五", "72"), ("2", "一中", "71", "不详")])
+    said = caught.value.message(lang) + caught.value.advice(lang)
+    assert "八十七" not in said
+    assert "不详" in said
 
 
 def test_numbers_are_described_never_shown(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from eduq.errors import NotAssessableError, UsageError
+from eduq.errors import DataFileError, NotAssessableError, UsageError
 from eduq.estimates.awards.county import AwardCounty
 from eduq.estimates.awards.schemes import AwardScheme, require_both
 from eduq.estimates.awards.selection import LEAST, Selection, contrast_series, select_units
+from eduq.estimates.frames import FrameLike, as_frame
 from eduq.estimates.intervals import normal_quantile
 from eduq.estimates.results import EstimateResult
 
@@ -23,7 +24,7 @@ Floats = NDArray[np.float64]
 DRAWS = 4000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AwardCandidates(EstimateResult):
     """Candidates, not winners: persons decide.
 
@@ -70,8 +71,8 @@ class AwardCandidates(EstimateResult):
 
 
 def find_candidates(
-    level: pl.DataFrame | Mapping[str, pl.DataFrame],
-    progress: pl.DataFrame | Mapping[str, pl.DataFrame],
+    level: FrameLike | Mapping[str, FrameLike],
+    progress: FrameLike | Mapping[str, FrameLike],
     *,
     scheme: AwardScheme,
     unit: str = "unit",
@@ -112,7 +113,8 @@ def find_candidates(
     held = scheme.model_copy(update={"min_n": max(scheme.min_n, min_n)})
     found = select_units(held, values, np.where(errors > 0, errors, np.nan), n, groups)
     if not np.isfinite(found.index).any():
-        raise NotAssessableError("award_too_few", units=len(units), periods=0)
+        usable = np.isfinite(values).all(axis=0) & (errors > 0).all(axis=0) & (n >= held.min_n)
+        raise NotAssessableError("award_too_few", units=int(np.bincount(groups[usable], minlength=1).max()), periods=0)
     p_top = _probabilities(held, found, groups, seed)
     frame = _lay_out(held, units, labels, groups, n, values, errors, found, p_top, min_n)
     facts = {"scheme": scheme.model_dump(mode="json", by_alias=True), "seed": seed, "draws": DRAWS, "min_n": min_n}
@@ -151,20 +153,20 @@ def county_frames(
 def _frame_of(
     scheme: AwardScheme,
     place: int,
-    level: pl.DataFrame | Mapping[str, pl.DataFrame],
-    progress: pl.DataFrame | Mapping[str, pl.DataFrame],
+    level: FrameLike | Mapping[str, FrameLike],
+    progress: FrameLike | Mapping[str, FrameLike],
     unit: str,
 ) -> pl.DataFrame:
     measure = scheme.measures[place]
     given = level if measure.kind == "level" else progress
-    if isinstance(given, pl.DataFrame):
+    if not isinstance(given, Mapping):
         if len(scheme.of(measure.kind)) > 1:
             raise UsageError(
                 "award_frames", kind=measure.kind, measures=", ".join(item.measure for item in scheme.of(measure.kind))
             )
-        frame = given
+        frame = as_frame(given, error="award_source")
     elif measure.measure in given:
-        frame = given[measure.measure]
+        frame = as_frame(given[measure.measure], error="award_source")
     else:
         raise UsageError("award_measure_missing", measure=measure.name, known=", ".join(given) or "-")
     for name in (unit, "estimate", "std_error"):
@@ -172,7 +174,21 @@ def _frame_of(
             raise UsageError("award_column_missing", column=name, known=", ".join(frame.columns))
     if frame[unit].n_unique() < frame.height:
         raise UsageError("award_unit_twice", measure=measure.name)
-    return frame
+    return frame.with_columns(
+        _numbers(frame, name, measure.name) for name in ("estimate", "std_error", "n") if name in frame.columns
+    )
+
+
+def _numbers(frame: pl.DataFrame, name: str, measure: str) -> pl.Series:
+    """Return a column as numbers, null where there is none."""
+    given = frame[name]
+    if given.dtype == pl.String:
+        given = given.str.strip_chars().replace("", None)
+    values = given.cast(pl.Float64, strict=False)
+    wrong = values.is_infinite().any() or values.null_count() > given.null_count()
+    if wrong or (name != "estimate" and (values.fill_nan(None) < 0).any()):
+        raise DataFileError("award_value", measure=measure, column=name)
+    return values.fill_nan(None)
 
 
 def _column(frame: pl.DataFrame, unit: str, units: Sequence[str], name: str) -> Floats:

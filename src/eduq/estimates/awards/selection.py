@@ -26,9 +26,9 @@ class Selection:
     Attributes
     ----------
     chosen, eligible
-        Candidates, and units that could be.
+        Candidates (in the places and with the evidence asked for; other places stay empty), and units with that evidence.
     index
-        Weighted mean of the measures on the scale of the eligible units' spread; nan where not eligible.
+        Weighted mean of the measures on the scale of the units' spread; nan where a unit has no values.
     shrunken, shrunken_se
         (measures, ..., units).
     tied
@@ -143,8 +143,8 @@ def select_units(scheme: AwardScheme, values: Floats, errors: Floats, n: Floats,
             total += weights[place] * (used - used.mean(axis=-1, keepdims=True)) / np.where(spread > 1e-12, spread, 1.0)
         eligible[..., inside] = evident
         index[..., inside] = total
-        picked, alike = _top(np.where(evident, total, -np.inf), scheme.places_in(len(inside)))
-        chosen[..., inside], tied[..., inside] = picked, alike
+        picked, alike = _top(total, scheme.places_in(len(inside)))  # a place without evidence stays empty
+        chosen[..., inside], tied[..., inside] = picked & evident, alike & evident
     return Selection(chosen, eligible, index, shrunken, shrunken_se, tied)
 
 

@@ -42,7 +42,7 @@ FIGURES = (
 _CELLS = 3_000_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SchemeComparison(EstimateResult):
     """Two schemes side by side.
 
@@ -199,7 +199,7 @@ def _field(county: AwardCounty, scheme: AwardScheme, peers: pl.DataFrame | None)
 def _worlds(
     field: _Field, truth: str, worlds: int, progress_sd: float, rng: np.random.Generator
 ) -> Iterator[tuple[Floats, Floats, Floats]]:
-    """Yield blocks of worlds: values (worlds, units, years + 1), true levels in the newest year of the county, true slopes."""
+    """Yield blocks of worlds: values (worlds, units, years + 1), true levels in the middle of the county's years, true slopes."""
     units, years = field.known.shape
     block = max(1, _CELLS // (units * (years + 1)))
     noise = np.sqrt(np.concatenate([field.variance, field.variance[:, -1:]], axis=1))

@@ -43,6 +43,7 @@ class Columns:
     rate: bool
     reference_se: float | str | None = None
     peers: PeerChoice = NO_PEERS
+    weight: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ class Cell:
     covariates
         (units, covariates), nan where unknown.
     weight
-        What each unit counts in a mean of the group: its pupils of this comparison, 1 where numbers are not given.
+        What each unit counts in a mean of the group: the column named, else its pupils of this comparison, 1 where numbers are
+        not given.
     periods
         How many periods the estimate is pooled over.
     """
@@ -104,7 +106,7 @@ def choose_columns(frame: pl.DataFrame, asked: Columns) -> Columns:
         std_error = "std_error" if "std_error" in free else None
         sd = "sd" if std_error is None and "sd" in free else None
     known = n if asked.rate else std_error or (sd and n)
-    named = [asked.unit, asked.estimate, *asked.family, std_error, sd, n]
+    named = [asked.unit, asked.estimate, *asked.family, std_error, sd, n, asked.weight]
     named += [name for name in (asked.reference, asked.reference_se) if isinstance(name, str)]
     named += [*asked.peers.columns, *asked.peers.numeric]
     for name in named:
@@ -137,7 +139,7 @@ def read_cells(frame: pl.DataFrame, columns: Columns) -> list[Cell]:
         shown = "; ".join(" ".join(str(value) for value in row) for row in twice.head(5).iter_rows())
         raise DataFileError("compare_duplicate", n=twice.height, shown=shown)
     parts = {
-        "_x": columns.estimate, "_se": columns.std_error, "_sd": columns.sd, "_n": columns.n,
+        "_x": columns.estimate, "_se": columns.std_error, "_sd": columns.sd, "_n": columns.n, "_weight": columns.weight,
         "_ref": columns.reference if isinstance(columns.reference, str) else None,
         "_ref_se": columns.reference_se if isinstance(columns.reference_se, str) else None,
     }  # fmt: skip
@@ -166,7 +168,7 @@ def _number(frame: pl.DataFrame, name: str) -> pl.Expr:
 def _refuse_values(frame: pl.DataFrame, columns: Columns) -> None:
     wrong = [name for name in (columns.unit, *columns.family) if frame[name].null_count()]
     limits = [(columns.estimate, 0.0 if columns.rate else -math.inf, 1.0 if columns.rate else math.inf)]
-    limits += [(name, 0.0, math.inf) for name in (columns.std_error, columns.sd, columns.n) if name]
+    limits += [(name, 0.0, math.inf) for name in (columns.std_error, columns.sd, columns.n, columns.weight) if name]
     limits += [(columns.reference, *limits[0][1:])] if isinstance(columns.reference, str) else []
     limits += [(columns.reference_se, 0.0, math.inf)] if isinstance(columns.reference_se, str) else []
     limits += [(name, -math.inf, math.inf) for name in columns.peers.numeric]
@@ -210,6 +212,8 @@ def _cell(key: tuple[Any, ...], rows: pl.DataFrame, columns: Columns) -> Cell:
     reference = columns.reference if not isinstance(columns.reference, str) else float(rows["_ref"][0])
     reference_se = columns.reference_se if not isinstance(columns.reference_se, str) else rows["_ref_se"][0]
     peers, covariates = _peers(rows, columns.peers)
+    counts = n if columns.weight is None else rows["_weight"].to_numpy().copy()
+    weighed = columns.n is not None or columns.weight is not None
     return Cell(
         key,
         rows[columns.unit],
@@ -221,7 +225,7 @@ def _cell(key: tuple[Any, ...], rows: pl.DataFrame, columns: Columns) -> Cell:
         float(reference_se or 0.0),
         peers,
         covariates,
-        np.where(np.isnan(n), 0.0, n) if columns.n is not None else np.ones(len(x)),
+        np.where(np.isnan(counts), 0.0, counts) if weighed else np.ones(len(x)),
         np.ones(len(x)),
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from eduq.errors import UsageError
 from eduq.estimates.results import EstimateResult
 from eduq.locale import Lang, text
 
@@ -47,7 +48,7 @@ SPREADS: dict[str, pl.DataType] = {
 """Columns of the spread of a cluster."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PairsResult(EstimateResult):
     """Gaps of pairs, or of the members of clusters, and their course.
 
@@ -164,6 +165,8 @@ class PairsResult(EstimateResult):
         )
         of_group = pl.concat_str(pl.col(self.group).cast(pl.String), pl.lit(" "), pl.col(unit).cast(pl.String), partner)
         known = self.frame.filter(pl.col("gap").is_not_null())
+        if known.is_empty():
+            raise UsageError("pairs_nothing_to_draw")
         labelled = known.with_columns(pl.concat_str([*family, of_group], separator=" ").alias("label"))
         if period is None:
             rows = labelled.select("label", pl.col("gap").alias("value"), "ci_lower", "ci_upper")

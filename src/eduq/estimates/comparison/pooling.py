@@ -32,7 +32,7 @@ POOLED_PERIODS = 3
 _NUMBERS = ("estimate", "std_error", "ci_lower", "ci_upper")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PooledPeriods(EstimateResult):
     """Units with their periods pooled.
 

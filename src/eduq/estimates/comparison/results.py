@@ -18,7 +18,7 @@ from eduq.locale import Lang, text
 __all__ = ["ComparisonResult"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ComparisonResult(EstimateResult):
     """Units compared with their group and with each other.
 

@@ -37,6 +37,7 @@ def compare_units(
     std_error: str | None = None,
     sd: str | None = None,
     n: str | None = None,
+    weight: str | None = None,
     family: Sequence[str] = (),
     peers: Sequence[str] = (),
     size_classes: Mapping[str, int | Sequence[float]] | None = None,
@@ -63,13 +64,17 @@ def compare_units(
     frame
         One row per unit (and family), any Polars frame.
     unit, estimate
-        Columns of the units and of their estimates; null estimates are kept, with a reason.
+        Columns of the units and of their estimates; null estimates are kept, with a reason. Not shrunken ones, that
+        is done here: of multilevel growth take ``raw`` and ``raw_se``.
     std_error
         Column of standard errors; by default ``std_error`` where the frame has it, else from ``sd`` and ``n``.
     sd
         Column of the pupils' SD within the unit (divisor n − 1): std_error = sd/√n, pooled within all units below 30 pupils.
     n
         Column of numbers of pupils; ``n`` where the frame has it. With it the group mean is that of all pupils, else of units.
+    weight
+        Column of what each unit counts in the group mean where that is not ``n``: the pupils of this exam, of a unit whose
+        estimate and ``n`` hold those of several.
     family
         Columns that make separate comparisons (``["subject"]``, ``["year_group", "area_type"]``: like with like). Ranks, means
         and funnels are their own; the p-values of the whole call are one family (Benjamini-Hochberg).
@@ -153,7 +158,9 @@ def compare_units(
         value if value is None or isinstance(value, str) else float(value) for value in (reference, reference_se)
     )
     in_cells = family if period is None else (*family, period)
-    columns = choose_columns(given, Columns(unit, estimate, std_error, sd, n, in_cells, outside, rate, outside_se, choice))
+    columns = choose_columns(
+        given, Columns(unit, estimate, std_error, sd, n, in_cells, outside, rate, outside_se, choice, weight)
+    )
     cells = read_cells(given, columns)
     if period is not None:
         if rate or columns.n is None:
@@ -173,6 +180,7 @@ def compare_units(
         "std_error": columns.std_error,
         "sd": columns.sd,
         "n": columns.n,
+        "weight": weight,
         "family": list(family),
         "peers": list(choice.columns),
         "size_classes": {name: asked if isinstance(asked, int) else list(asked) for name, asked in choice.size_classes},

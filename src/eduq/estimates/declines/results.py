@@ -24,7 +24,7 @@ SMALLEST_Q = 0.001
 """Below this q is said to be below it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DeclineResult(EstimateResult):
     """Declines of units, the series they rest on and what was estimated for all units together.
 

@@ -164,7 +164,7 @@ def measure_equity(
     UsageError
         ``equity_columns`` (neither pupils nor units), ``equity_column_missing``, ``equity_column_twice``,
         ``equity_name_taken``, ``equity_option``, ``equity_source``, ``equity_limit_unknown``, ``equity_paper_unknown``,
-        ``equity_too_many_levels``, ``equity_exams`` (a list of exams that makes no course).
+        ``equity_too_many_levels``, ``equity_reference_unknown``, ``equity_exams`` (a list of exams that makes no course).
     DataFileError
         ``equity_value``, ``equity_duplicate``, ``equity_attribute_varies``.
     NotAssessableError
@@ -202,8 +202,12 @@ def measure_equity(
             tables = _join_years(exams, read)
     elif is_frame(source):
         frame = as_frame(source, error="equity_source")
+        family, unit_attributes, pupil_attributes = (_listed(names) for names in (family, unit_attributes, pupil_attributes))
+        for name in references or {}:
+            if name not in (*unit_attributes, *pupil_attributes):
+                raise UsageError("equity_reference_unknown", column=name, known=", ".join((*unit_attributes, *pupil_attributes)))
         keys = (*family, *([period] if period else []))
-        columns = Columns(unit, value, n, mean, sd, keys, tuple(unit_attributes or ()), tuple(pupil_attributes or ()))
+        columns = Columns(unit, value, n, mean, sd, keys, unit_attributes, pupil_attributes)
         tables = _read_frame(frame, columns, bottom)
         kind = frame.schema[unit]
     else:
@@ -224,6 +228,11 @@ def measure_equity(
         course=follow_periods(result, keys, schema, period, conf_level),
         family=keys,
     )
+
+
+def _listed(names: Sequence[str] | None) -> tuple[str, ...]:
+    """Return names of columns, one name standing for itself."""
+    return (names,) if isinstance(names, str) else tuple(names or ())
 
 
 def _join_years(exams: Sequence[ScoreTable], read: Sequence[list[EquityData]]) -> list[EquityData]:

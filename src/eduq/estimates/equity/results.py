@@ -18,7 +18,7 @@ _DRAWN = 120
 """A picture of more lines than this cannot be read."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EquityResult(EstimateResult):
     """How equal the units are, with what it was compared and how it moved.
 

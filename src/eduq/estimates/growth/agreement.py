@@ -24,7 +24,7 @@ FIRST, SECOND = 4, 3
 """Methods that must place a unit on one side for A and for B."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GrowthAgreement(EstimateResult):
     """Growth of units by several methods side by side.
 
@@ -118,7 +118,8 @@ def compare_growth(results: Mapping[str, GrowthResult]) -> GrowthAgreement:
     Raises
     ------
     UsageError
-        ``growth_methods_differ``: fewer than two results, other unit columns, or other levels.
+        ``growth_methods_kind``: no mapping from names to results. ``growth_methods_differ``: fewer than two results, other unit
+        columns (by name, or numbers in one and text in another), or other levels.
 
     Examples
     --------
@@ -133,9 +134,11 @@ def compare_growth(results: Mapping[str, GrowthResult]) -> GrowthAgreement:
     >>> eq.compare_growth(ways).frame.select("school", "side", "n_above", "agreement").row(0)
     ('A', 'above', 2, None)
     """
+    if not isinstance(results, Mapping) or not all(isinstance(result, GrowthResult) for result in results.values()):
+        raise UsageError("growth_methods_kind")
     units = {result.unit for result in results.values()}
     levels = {result.settings["level"] for result in results.values()}
-    if len(results) < 2 or len(units) != 1 or len(levels) != 1:
+    if len(results) < 2 or len(units) != 1 or len(levels) != 1 or not _same_kind(results):
         raise UsageError("growth_methods_differ", n=len(results))
     unit = units.pop()
     taken = {f"{name}_{part}" for name in results for part in ("estimate", "side")}
@@ -160,6 +163,11 @@ def compare_growth(results: Mapping[str, GrowthResult]) -> GrowthAgreement:
         n_units=int(every.sum()),
         n_agreeing=int((every & agreeing).sum()),
     )
+
+
+def _same_kind(results: Mapping[str, GrowthResult]) -> bool:
+    """Return whether the units are of one kind: all numbers, or all text (2 is not "2")."""
+    return len({result.frame.schema[result.unit].is_numeric() for result in results.values()}) == 1
 
 
 def _join(results: Mapping[str, GrowthResult], unit: str, neutral: Mapping[str, float]) -> pl.DataFrame:

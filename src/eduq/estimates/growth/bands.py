@@ -14,6 +14,7 @@ from eduq.estimates.growth.coverage import (
     correlation,
     count_coverage,
     only_prior,
+    order_within,
     refuse_no_spread,
     refuse_unit_name,
     reliabilities,
@@ -176,7 +177,7 @@ def _moments(rows: GrowthRows, band: Places) -> _Bands:
     counts = np.zeros((len(rows.units), int(band.max()) + 1), dtype=np.int64)
     np.add.at(counts, (rows.unit_of, band), 1)
     n = counts.sum(axis=0)
-    order = np.lexsort((rows.y, band))
+    order = order_within(band, rows.y)
     starts = np.searchsorted(band[order], np.arange(len(n)))
     overall = float(np.sort(rows.y).mean())
     centred = rows.y[order] - overall

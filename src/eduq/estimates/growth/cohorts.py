@@ -29,7 +29,7 @@ COURSE = (
 COUNTS = ("graduated", "transferred_in", "transferred_out", "entered", "deceased")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CohortResult(EstimateResult):
     """The course of a cohort's units over several exams.
 
@@ -75,7 +75,7 @@ class CohortResult(EstimateResult):
         return draw_intervals(rows, lines=(0.0,), axis=f"{exams[0]} → {exams[-1]}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RetentionResult(EstimateResult):
     """Retention of schools over the three junior years, with the counts it is made of.
 
@@ -111,7 +111,8 @@ def trace_cohort(
     """Follow one cohort over its exams: percentile ranks of units from intake to exit, and flows between bands.
 
     Only pupils with a score in every exam count, so every exam is ranked among the same pupils. The mean rank of all of them
-    is 50 in each exam: a unit's course is its course relative to the others. Shares at or above a line are given of the area
+    is 50 in each exam: a unit's course is its course relative to the others. Changes depend on the start (regression to the mean:
+    who starts low tends to rise) and cannot compare units of different intake. Shares at or above a line are given of the area
     alone: there is no rate at a line by school.
 
     Parameters
@@ -261,7 +262,7 @@ def measure_retention(
     UsageError
         ``growth_source``, ``growth_column_missing``, ``growth_option`` (limit).
     DataFileError
-        ``retention_count``: a count that is negative or no whole number.
+        ``retention_count``: a count that is negative or no whole number. ``retention_units``: a school without id, or twice.
 
     References
     ----------
@@ -279,10 +280,12 @@ def measure_retention(
         raise UsageError("growth_option", option="limit")
     given = dict(zip(COUNTS, (graduated, transferred_in, transferred_out, entered, deceased), strict=True))
     columns = [frame[_known(frame, unit)]]
+    if columns[0].null_count() or columns[0].n_unique() < frame.height:
+        raise DataFileError("retention_units", column=unit)
     for name, column in given.items():
         values = frame[_known(frame, column)]
         whole = values.cast(pl.Int64, strict=False) if values.dtype.is_numeric() or values.dtype == pl.Null else None
-        if whole is None or not (whole == values).fill_null(True).all() or (whole < 0).any():
+        if whole is None or not _as_given(whole, values) or (whole < 0).any():
             raise DataFileError("retention_count", column=column)
         columns.append(whole.alias(name))
     known = pl.all_horizontal(pl.col(COUNTS).is_not_null())
@@ -312,6 +315,12 @@ def measure_retention(
         settings={"limit": limit, **given},
         unit=unit,
     )
+
+
+def _as_given(whole: pl.Series, values: pl.Series) -> bool:
+    """Return whether whole numbers are the values they were made from; null and NaN are not known."""
+    missing = values.is_null() | values.is_nan() if values.dtype.is_float() else values.is_null()
+    return bool(((whole == values).fill_null(False) | missing).all())
 
 
 def _known(frame: pl.DataFrame, column: str) -> str:

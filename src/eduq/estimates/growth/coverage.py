@@ -20,6 +20,7 @@ __all__ = [
     "correlation",
     "count_coverage",
     "only_prior",
+    "order_within",
     "refuse_no_spread",
     "refuse_unit_name",
     "reliabilities",
@@ -35,6 +36,7 @@ RESULT_COLUMNS = (
     *("unmatched_prior_z", "method", "conf_level", "reason"),
 )
 """Columns of every frame of units."""
+_FEW_GROUPS = 1 << 16
 OWN_SD = 10
 """Units with fewer pupils take the SD pooled over all units."""
 
@@ -67,12 +69,34 @@ def only_prior(rows: GrowthRows, method: str) -> Floats:
     return rows.x[:, 0]
 
 
+def order_within(group_of: Places, values: Floats) -> Places:
+    """Return the order of rows by group, and by value within a group; rows equal in both in any order.
+
+    Parameters
+    ----------
+    group_of
+        Number of each row's group, from 0.
+    values
+        One value per row.
+
+    Examples
+    --------
+    >>> order_within(np.array([1, 0, 1, 0]), np.array([2.0, 9.0, 1.0, 8.0])).tolist()
+    [3, 1, 2, 0]
+    """
+    if not len(values) or int(group_of.max()) >= _FEW_GROUPS:
+        return np.asarray(np.lexsort((values, group_of)), dtype=np.int64)
+    by_value = np.argsort(values)
+    # small whole numbers are put in order by counting, several times as fast as by comparing
+    return np.asarray(by_value[np.argsort(group_of[by_value].astype(np.uint16), kind="stable")], dtype=np.int64)
+
+
 def unit_means(unit_of: Places, values: Floats, n_units: int) -> UnitMeans:
     """Return the mean of each unit with SE s/√n: its own SD, or the one pooled within units where n < 10 or all are equal.
 
     Sums run over sorted values, so the order of rows changes nothing.
     """
-    order = np.lexsort((values, unit_of))
+    order = order_within(unit_of, values)
     starts = np.searchsorted(unit_of[order], np.arange(n_units))
     n = np.bincount(unit_of, minlength=n_units)
     overall = float(np.sort(values).mean())

@@ -22,6 +22,7 @@ from eduq.estimates.growth.transitions import (
     Places,
     count_moves,
     cut_ends,
+    cut_strata,
     describe_bands,
     low_end,
     move_rates,
@@ -49,7 +50,7 @@ LOW_MOVES = (
 MISSING_COLUMNS = ("prior_band", "n_listed", "n_linked", "n_missing")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FlowResult(EstimateResult):
     """Moves between bands, per unit and for all together.
 
@@ -91,26 +92,32 @@ class FlowResult(EstimateResult):
     def _repr_html_(self) -> str:
         return f"<p>{escape(self.summary())}</p>{self.area._repr_html_()}{self.frame._repr_html_()}"
 
-    def plot(self, flow: str, band_from: str, *, subject: str | None = None) -> Any:
-        """Return a picture (lets-plot) of one rate: each unit's difference from all pupils of the band, with its interval.
+    def plot(self, flow: str | None = None, band_from: str | None = None, *, subject: str | None = None) -> Any:
+        """Return a picture (lets-plot) of one rate: each unit's difference from pupils who started alike, with its interval.
 
         Parameters
         ----------
         flow, band_from
-            As in ``frame``: conversion, band_retention, entering ...; of a band.
+            As in ``frame``: conversion, band_retention, entering ...; of a band. The first rate of ``area`` when left out.
         subject
-            Of low groups.
+            Of low groups; the first when left out.
 
         Raises
         ------
         UsageError
             ``flow_unknown``: there is no such rate.
         """
-        shown = self.frame.filter((pl.col("flow") == flow) & (pl.col("band_from") == band_from) & (pl.col("flow") != "cell"))
+        rates = self.area.filter(pl.col("flow") != "cell").select("flow", "band_from")
+        for name, wanted in (("flow", flow), ("band_from", band_from)):
+            rates = rates if wanted is None else rates.filter(pl.col(name) == wanted)
+        if rates.is_empty():
+            raise UsageError("flow_unknown", flow=flow or "-", band=band_from or "-")
+        flow, band_from = rates.row(0)
+        shown = self.frame.filter(pl.col("flow") == flow, pl.col("band_from") == band_from)
         if "subject" in shown.columns:
-            shown = shown.filter(pl.col("subject") == subject)
+            shown = shown.filter(pl.col("subject") == (self.area["subject"][0] if subject is None else subject))
         if shown.is_empty():
-            raise UsageError("flow_unknown", flow=flow, band=band_from)
+            raise UsageError("flow_unknown", flow=flow or "-", band=band_from or "-")
         names = {"value": "difference", "ci_lower": "difference_lower", "ci_upper": "difference_upper"}
         rows = shown.filter(pl.col("difference").is_not_null()).select(
             pl.col(self.unit).cast(pl.String).alias("label"), **{name: pl.col(column) for name, column in names.items()}
@@ -135,8 +142,11 @@ def measure_flows(
     The bands of each exam are cut on the pupils who have both scores: the lower band ends at the smallest score at or below which
     at least the share ``cuts[0]`` lies, the upper one begins at the largest score at or above which at least ``1 - cuts[1]``
     lies; equal scores are never parted, and ``.bands`` says which shares came of it. Some pupils leave an outer band by chance
-    alone (regression to the mean), so the rate of a unit stands beside the rate of all pupils who started from the same band,
-    and only the difference speaks of the unit. No test over cells is made: many of them are small.
+    alone (regression to the mean), and most of those who move start near a cut, so the rate of a unit stands beside what its
+    pupils would show at the rates of all pupils who started alike: each band is cut into at most 20 strata of the prior score of
+    at least 30 pupils, equal scores together, and ``expected`` is the mean over the unit's pupils of the rate in their stratum
+    (indirect standardisation). The prior score's error of measurement is not taken out, so the difference still leans a little
+    towards units with a high intake (see docs/explanation/growth-flows.md). No test over cells is made: many are small.
 
     Parameters
     ----------
@@ -153,7 +163,7 @@ def measure_flows(
     prior_unit
         Column of the unit at the prior exam, by which those who are missing are counted; ``unit`` when left out.
     level
-        Level of the intervals (Wilson; of differences Newcombe's).
+        Level of the intervals (Wilson; of differences Newcombe's over the strata, see `move_rates`).
 
     Returns
     -------
@@ -175,7 +185,9 @@ def measure_flows(
     References
     ----------
     Wilson, E. B. (1927). Probable inference, the law of succession, and statistical inference. JASA 22, 209-212. Newcombe, R. G.
-    (1998). Interval estimation for the difference between independent proportions. Statistics in Medicine 17, 873-890.
+    (1998). Interval estimation for the difference between independent proportions. Statistics in Medicine 17, 873-890. Keiding,
+    N. and Clayton, D. (2014). Standardization and control for confounding in observational studies. Statistical Science 29,
+    529-558.
 
     Examples
     --------
@@ -192,8 +204,9 @@ def measure_flows(
     before_ends = cut_ends(rows.x[:, 0], cuts, prior_cuts, prior)
     after_ends = cut_ends(rows.y, cuts, outcome_cuts, outcome)
     before, after = place_bands(rows.x[:, 0], before_ends), place_bands(rows.y, after_ends)
-    counts = count_moves(rows.unit_of, before, after, len(rows.units), len(BANDS))
-    of_units, of_all = move_rates(counts, MOVES, rows.units.alias(unit), level)
+    strata = cut_strata(rows.x[:, 0], before)
+    counts = count_moves(rows.unit_of, strata, after, len(rows.units), len(BANDS))
+    of_units, of_all = move_rates(counts, strata, MOVES, rows.units.alias(unit), level)
     columns = [_name_bands(rows, bands, name) for name, bands in (("prior_band", before), ("outcome_band", after))]
     return FlowResult(
         frame=of_units,
@@ -226,6 +239,7 @@ def measure_low_groups(
 
     The low group of an exam are the pupils at or below the smallest score at or below which at least the share ``cut`` of the
     linked pupils lies; equal scores stay together. It says who may need help, not who fails: some share is always lowest.
+    Expectations are standardised as in `measure_flows`.
 
     Parameters
     ----------
@@ -248,7 +262,7 @@ def measure_low_groups(
     Raises
     ------
     UsageError
-        As `measure_flows`; ``flow_subjects``: none is named.
+        As `measure_flows`; ``flow_subjects``: none is named, or without its two columns.
     DataFileError
         ``growth_value``.
     NotAssessableError
@@ -262,7 +276,7 @@ def measure_low_groups(
     [('entering', 1, 7), ('staying', 2, 3), ('leaving', 1, 3)]
     """
     _refuse_level(level)
-    if not subjects:
+    if not subjects or not isinstance(subjects, Mapping) or any(not _is_pair(pair) for pair in subjects.values()):
         raise UsageError("flow_subjects")
     if not 0 < cut < 1:
         raise UsageError("flow_cuts", low=f"{cut:g}", high="1")
@@ -273,8 +287,9 @@ def measure_low_groups(
         refuse_unit_name(rows, (*FLOW_NUMBERS, *MISSING_COLUMNS, "subject"))
         before, before_end = _low(rows.x[:, 0], cut, prior)
         after, _ = _low(rows.y, cut, outcome)
-        counts = count_moves(rows.unit_of, before, after, len(rows.units), 2)
-        of_units, of_all = move_rates(counts, LOW_MOVES, rows.units.alias(unit), level)
+        strata = cut_strata(rows.x[:, 0], before)
+        counts = count_moves(rows.unit_of, strata, after, len(rows.units), 2)
+        of_units, of_all = move_rates(counts, strata, LOW_MOVES, rows.units.alias(unit), level)
         said = pl.lit(subject).alias("subject")
         parts.append(of_units.select(unit, said, *FLOW_NUMBERS))
         whole.append(of_all.select(said, *FLOW_NUMBERS))
@@ -299,6 +314,10 @@ def _name_bands(rows: GrowthRows, bands: Places, name: str) -> pl.Series:
     places = np.zeros(rows.frame.height, dtype=np.int64)
     places[rows.at] = bands + 1
     return pl.Series(name, [None, *BANDS], dtype=pl.String).gather(places)
+
+
+def _is_pair(columns: object) -> bool:
+    return isinstance(columns, (tuple, list)) and len(columns) == 2
 
 
 def _refuse_level(level: float) -> None:

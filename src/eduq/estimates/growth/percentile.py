@@ -15,6 +15,7 @@ from eduq.estimates.growth.coverage import (
     add_columns,
     correlation,
     count_coverage,
+    order_within,
     refuse_no_spread,
     refuse_unit_name,
     reliabilities,
@@ -286,7 +287,7 @@ def _lay_out(
     """Return the frame of units and the correlation of their medians with the mean of their priors."""
     n_units = len(rows.units)
     means = unit_means(rows.unit_of, percentile.astype(np.float64), n_units)
-    order = np.lexsort((percentile, rows.unit_of))
+    order = order_within(rows.unit_of, percentile.astype(np.float64))
     starts = np.searchsorted(rows.unit_of[order], np.arange(n_units))
     sorted_values = percentile[order].astype(np.float64)
     median, low, high, covered = median_intervals(sorted_values, starts, means.n, level)

@@ -75,7 +75,7 @@ class GrowthModel:
     fixed_uncorrected: dict[str, float] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GrowthResult(EstimateResult):
     """Growth of units, with its uncertainty.
 
@@ -108,8 +108,9 @@ class GrowthResult(EstimateResult):
         """Return one line: method, units, pupils, how many are left out and how many units have no number."""
         missing = self.frame["estimate"].null_count()
         left = self.left_out["n"].sum()
+        pupils = self.frame["n"].sum() if self.model is None else self.model.n  # taught by two units: in two lines, one pupil
         said = (
-            f"growth ({self.settings['method']}): {self.frame.height} units, {self.frame['n'].sum()} pupils, "
+            f"growth ({self.settings['method']}): {self.frame.height} units, {pupils} pupils, "
             f"{left} rows left out, {missing} units without a number"
         )
         if self.model is not None and self.model.sd_unit_upper is not None:

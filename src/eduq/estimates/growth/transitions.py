@@ -12,7 +12,19 @@ from numpy.typing import NDArray
 from eduq.errors import NotAssessableError, UsageError
 from eduq.estimates.intervals import wilson
 
-__all__ = ["FLOW_NUMBERS", "Ends", "Move", "count_moves", "cut_ends", "describe_bands", "low_end", "move_rates", "place_bands"]
+__all__ = [
+    "FLOW_NUMBERS",
+    "Ends",
+    "Move",
+    "Strata",
+    "count_moves",
+    "cut_ends",
+    "cut_strata",
+    "describe_bands",
+    "low_end",
+    "move_rates",
+    "place_bands",
+]
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -22,6 +34,9 @@ FLOW_NUMBERS = (
     *("expected", "difference", "difference_lower", "difference_upper", "reason"),
 )
 """Columns of every table of moves, after the unit."""
+
+LEAST, MOST = 30, 20
+"""Fewest pupils of all units in a stratum, and most strata in a band."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +57,14 @@ class Ends:
     low: float
     high: float
     stated: bool = False
+
+
+@dataclass(frozen=True)
+class Strata:
+    """Pupils of one band whose prior scores are nearly equal: the stratum of each pupil, and the band of each stratum."""
+
+    of: Places
+    band: Places
 
 
 def low_end(values: Floats, share: float) -> float:
@@ -94,43 +117,113 @@ def describe_bands(values: Floats, bands: Places, names: Sequence[str]) -> list[
     return said
 
 
-def count_moves(unit_of: Places, before: Places, after: Places, n_units: int, n_bands: int) -> Places:
-    """Return counts (units, band before, band after)."""
-    flat = (unit_of * n_bands + before) * n_bands + after
-    return np.bincount(flat, minlength=n_units * n_bands**2).reshape(n_units, n_bands, n_bands).astype(np.int64)
+def cut_strata(values: Floats, bands: Places) -> Strata:
+    """Cut each band into strata of nearly equal prior scores; equal scores stay together.
 
+    Of a band with n pupils, n/30 strata of equal count (at most 20); one with fewer than 30 joins the smaller one beside it.
 
-def _contrast(count: Floats, n: Floats, level: float) -> tuple[Floats, Floats, Floats]:
-    """Return a unit's rate less that of all units together, which hold it, with bounds.
+    Parameters
+    ----------
+    values
+        Prior score per pupil.
+    bands
+        Band per pupil, rising with the score.
 
-    With the share w of the unit in the band the difference is (1 − w)(p − p of the others); the bounds of p − p of the others are
-    Newcombe's (Wilson bounds combined).
+    Examples
+    --------
+    >>> found = cut_strata(np.arange(200.0), np.repeat([0, 1], [60, 140]))
+    >>> found.band.tolist(), np.bincount(found.of).tolist()
+    ([0, 0, 1, 1, 1, 1], [30, 30, 35, 35, 35, 35])
     """
-    whole, others_n = n.sum(), n.sum() - n
-    others = count.sum() - count
+    _, first, place, times = np.unique(values, return_index=True, return_inverse=True, return_counts=True)
+    band_at = bands[first]
+    stratum_at = np.empty(len(times), dtype=np.int64)
+    held: list[int] = []
+    for band in np.unique(band_at):
+        own = np.flatnonzero(band_at == band)
+        n = times[own]
+        middle = (np.cumsum(n) - n / 2) / n.sum()
+        wanted = int(min(max(n.sum() // LEAST, 1), MOST))
+        cut = np.unique((middle * wanted).astype(np.int64), return_inverse=True)[1]
+        total = np.bincount(cut, weights=n)
+        while len(total) > 1 and total.min() < LEAST:
+            at = int(total.argmin())
+            low = at if at == 0 or (at + 1 < len(total) and total[at + 1] < total[at - 1]) else at - 1
+            cut = cut - (cut > low)
+            total = np.bincount(cut, weights=n)
+        stratum_at[own] = cut + len(held)
+        held += [int(band)] * len(total)
+    return Strata(stratum_at[place], np.array(held, dtype=np.int64))
+
+
+def count_moves(unit_of: Places, strata: Strata, after: Places, n_units: int, n_bands: int) -> Places:
+    """Return counts (units, stratum before, band after)."""
+    n_strata = len(strata.band)
+    flat = (unit_of * n_strata + strata.of) * n_bands + after
+    shape = (n_units, n_strata, n_bands)
+    return np.bincount(flat, minlength=n_units * n_strata * n_bands).reshape(shape).astype(np.int64)
+
+
+def _contrast(count: Floats, n: Floats, level: float) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return, of counts (units, strata), the expected rate and a unit's rate less that, with bounds.
+
+    Expected is Σ n_h P_h / n, P_h being the rate of all pupils of stratum h, the unit's own among them. The difference is then
+    f·(p − p₀): p and p₀ are the rates of the unit and of the others in the strata, with the weights n_h (1 − w_h) of Mantel and
+    Haenszel, w_h is the unit's share of a stratum and f = Σ n_h (1 − w_h) / n. The bounds of p − p₀ are Newcombe's (Wilson bounds
+    combined) on the effective sizes Q(1 − Q)/Σ a_h² V_h/n_h, where a_h are the weights, V_h = P_h (1 − P_h) N_h/(N_h − 1) and
+    Q = Σ a_h P_h. With one stratum they are Newcombe's of two plain rates.
+    """
+    whole = n.sum(axis=0)
+    n_all = whole.sum()
     with np.errstate(invalid="ignore", divide="ignore"):
-        own, rest = count / n, others / others_n
-        _, own_low, own_high = wilson(count, n, level)
-        _, rest_low, rest_high = wilson(others, others_n, level)
+        rate = np.where(whole > 0, count.sum(axis=0) / whole, 0.0)
+        variance = rate * (1 - rate) * whole / np.maximum(whole - 1, 1)
+        others = whole - n
+        own_n = n.sum(axis=1)
+        expected = n @ rate / own_n
+        weight = n * others / whole
+        weight_sum = weight.sum(axis=1)
+        share = weight / weight_sum[:, None]
+        own = (share * np.where(n > 0, count / n, 0.0)).sum(axis=1)
+        rest = (share * np.where(others > 0, (count.sum(axis=0) - count) / others, 0.0)).sum(axis=1)
+        own_size, rest_size = (_effective(share, size, rate, variance, n_all) for size in (n, others))
+        _, own_low, own_high = wilson(own * own_size, own_size, level)
+        _, rest_low, rest_high = wilson(rest * rest_size, rest_size, level)
         gap = own - rest
-        lower = gap - np.sqrt((own - own_low) ** 2 + (rest_high - rest) ** 2)
-        upper = gap + np.sqrt((own_high - own) ** 2 + (rest - rest_low) ** 2)
-        factor = others_n / whole
-        known = others_n > 0
+        lower = gap - np.sqrt(np.maximum(own - own_low, 0) ** 2 + np.maximum(rest_high - rest, 0) ** 2)
+        upper = gap + np.sqrt(np.maximum(own_high - own, 0) ** 2 + np.maximum(rest - rest_low, 0) ** 2)
+        factor = weight_sum / own_n
+        known = weight_sum > 0
         return (
-            np.where(known, factor * gap, np.where(n > 0, 0.0, np.nan)),
+            expected,
+            np.where(known, factor * gap, np.where(own_n > 0, 0.0, np.nan)),
             np.where(known, factor * lower, np.nan),
             np.where(known, factor * upper, np.nan),
         )
 
 
-def move_rates(counts: Places, moves: Sequence[Move], units: pl.Series, level: float) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _effective(share: Floats, size: Floats, rate: Floats, variance: Floats, n_all: float) -> Floats:
+    """Return the number of pupils of one common chance whose rate varies as the weighted rate over the strata does."""
+    squares = share**2 / np.where(size > 0, size, np.inf)
+    plain: Floats = 1 / squares.sum(axis=1)
+    middle = share @ rate
+    spread = middle * (1 - middle) * n_all / max(n_all - 1, 1)
+    within = (squares * variance).sum(axis=1)
+    found: Floats = np.where((within > 0) & (spread > 0), np.maximum(spread / within, plain), plain)
+    return found
+
+
+def move_rates(
+    counts: Places, strata: Strata, moves: Sequence[Move], units: pl.Series, level: float
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the moves of each unit (sorted by unit, then in the order of the moves) and of all units together.
 
     Parameters
     ----------
     counts
-        Of `count_moves`, shape (units, bands, bands).
+        Of `count_moves`, shape (units, strata, bands).
+    strata
+        Which strata make each band.
     moves
         Which moves.
     units
@@ -141,18 +234,26 @@ def move_rates(counts: Places, moves: Sequence[Move], units: pl.Series, level: f
     Returns
     -------
     tuple of DataFrame
-        The unit column and `FLOW_NUMBERS`; the second without a unit. ``expected`` is the rate of all pupils who start from that
-        band: what a school would show that moves its pupils as the area does, regression to the mean included; ``difference`` =
-        estimate − expected with its bounds. ``reason`` no_pupils: nobody starts from that band.
+        The unit column and `FLOW_NUMBERS`; the second without a unit. ``expected`` is the mean over the unit's pupils of the rate
+        of all pupils in their stratum (indirect standardisation): what a school would show whose pupils move as those who started
+        alike, regression to the mean included; ``difference`` = estimate − expected with its bounds. ``reason`` no_pupils: nobody
+        starts from that band.
+
+    References
+    ----------
+    Keiding, N. and Clayton, D. (2014). Standardization and control for confounding in observational studies. Statistical Science
+    29, 529-558. Mantel, N. and Haenszel, W. (1959). J. Natl. Cancer Inst. 22, 719-748. Newcombe, R. G. (1998). Statistics in
+    Medicine 17, 873-890.
     """
     parts, whole = [], []
     for order, move in enumerate(moves):
-        own_n = counts[:, move.start, :].sum(axis=1)
-        own = counts[:, move.start, :][:, list(move.ends)].sum(axis=1)
-        gap, gap_low, gap_high = _contrast(own.astype(np.float64), own_n.astype(np.float64), level)
-        expected = own.sum() / own_n.sum() if own_n.sum() else np.nan
+        held = counts[:, strata.band == move.start, :]
+        of_strata = held[:, :, list(move.ends)].sum(axis=2)
+        n_strata = held.sum(axis=2)
+        own, own_n = of_strata.sum(axis=1), n_strata.sum(axis=1)
+        expected, gap, gap_low, gap_high = _contrast(of_strata.astype(np.float64), n_strata.astype(np.float64), level)
         frame = _rates(move, own, own_n, level).with_columns(
-            pl.Series("expected", np.where(own_n > 0, expected, np.nan), nan_to_null=True),
+            pl.Series("expected", expected, nan_to_null=True),
             pl.Series("difference", gap, nan_to_null=True),
             pl.Series("difference_lower", gap_low, nan_to_null=True),
             pl.Series("difference_upper", gap_high, nan_to_null=True),

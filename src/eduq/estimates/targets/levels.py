@@ -28,6 +28,9 @@ class LevelFit:
         Fixed effects and their covariance.
     level, level_var
         (units,) shrunken levels α and their conditional variances; 0 and τ² for a unit without a value.
+    drawn
+        (units, effects): what a level takes off per unit of each fixed effect, level = q·Σwy − drawn·β; so the fixed effects
+        add (x₀ − drawn)'·beta_cov·(x₀ − drawn) to the error of a coming value at x₀.
     var_level, var_shock
         τ² and ω².
     """
@@ -36,6 +39,7 @@ class LevelFit:
     beta_cov: Floats
     level: Floats
     level_var: Floats
+    drawn: Floats
     var_level: float
     var_shock: float
 
@@ -104,4 +108,6 @@ def fit_levels(y: Floats, variance: Floats, x: Floats) -> LevelFit:
     beta = cov @ xy
     q = tau / (1 + tau * whole)
     level = np.asarray(q * (w * (filled - design @ beta)).sum(axis=1), dtype=np.float64)
-    return LevelFit(beta, np.asarray(cov, dtype=np.float64), level, np.asarray(q, dtype=np.float64), tau, omega)
+    drawn = q[:, None] * np.einsum("st,stp->sp", w, design)
+    level_var = np.asarray(q, dtype=np.float64)
+    return LevelFit(beta, np.asarray(cov, dtype=np.float64), level, level_var, np.asarray(drawn, dtype=np.float64), tau, omega)

@@ -104,15 +104,18 @@ class _Panel:
         seen = ~np.isnan(y).all(axis=0)
         kept = [*np.flatnonzero(seen), *range(years, x.shape[2])]
         fit = fit_levels(y[:, seen], v[:, seen], x[:, seen][:, :, kept])
-        of_years = fit.beta[: int(seen.sum())]
-        sampling = float(np.diag(fit.beta_cov)[: len(of_years)].mean())
+        size = int(seen.sum())
+        of_years, cov = fit.beta[:size], fit.beta_cov[:size, :size]
         between = 0.0
-        if not self.standardised and len(of_years) >= 2:
-            between = max(float(of_years.var(ddof=1)) - sampling, 0.0)
-        expected = of_years.mean() + fit.level
+        if not self.standardised and size >= 2:  # the errors of the years have the units' levels in common: that is no spread
+            between = max(float(of_years.var(ddof=1)) - float(np.trace(cov) - cov.sum() / size) / (size - 1), 0.0)
+        coming = np.full((len(y), size), 1 / size)
         if last_known is not None:
-            expected = expected + fit.beta[-1] * last_known
-        variance = fit.level_var + fit.var_shock + between * (1 + 1 / len(of_years)) + sampling / len(of_years)
+            coming = np.concatenate([coming, last_known[:, None]], axis=1)
+        away = coming - fit.drawn
+        expected = coming @ fit.beta + fit.level
+        estimation = np.einsum("sp,pr,sr->s", away, fit.beta_cov, away)
+        variance = fit.level_var + fit.var_shock + between * (1 + 1 / size) + estimation
         return fit, expected, variance, between
 
 

@@ -16,7 +16,7 @@ __all__ = ["STATES", "ProposalModel", "TargetProposals", "TargetReview"]
 STATES = ("reached", "not_reached", "undecided", "not_assessable", "refused")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TargetReview(EstimateResult):
     """What became of the targets of a register.
 
@@ -88,7 +88,7 @@ class ProposalModel:
     backtest_within: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TargetProposals(EstimateResult):
     """What each unit can be expected to reach, and what it would reach by chance.
 

@@ -36,15 +36,19 @@ def judge_target(target: float, direction: str, estimate: float, lower: float | 
     return "reached" if low >= target else "not_reached" if high < target else "undecided"
 
 
-def share_done(value: float, baseline: float | None, target: float) -> float | None:
+def share_done(value: float, baseline: float | None, target: float, *, margin: float = 0.0) -> float | None:
     """Return (value − baseline)/(target − baseline): 1 at the target, below 0 behind the baseline; null without a distance.
+
+    ``margin`` is the half width of the value's interval. A way from baseline to target that is shorter than it cannot be told
+    from chance, and a share of it swings by hundreds of per cent with a few pupils: null too.
 
     Examples
     --------
     >>> round(share_done(0.66, 0.60, 0.70), 3), round(share_done(0.25, 0.30, 0.20), 3), share_done(0.5, 0.7, 0.7)
     (0.6, 0.5, None)
+    >>> share_done(0.061, 0.023, 0.020, margin=0.072)
     """
-    if baseline is None or baseline == target:
+    if baseline is None or baseline == target or abs(target - baseline) < margin:
         return None
     return (value - baseline) / (target - baseline)
 
@@ -131,6 +135,9 @@ def _line(row: Mapping[str, Any], facts: dict[str, Any], exam: ExamValues, item:
     if item["ci_lower"] is None and not census:
         return line | {"state": "not_assessable", "reason": "no_interval"}
     line |= {name: item[name] for name in _NUMBERS}
-    line["completion"] = share_done(item["estimate"], row["baseline"], row["target"])
+    half = 0.0 if item["ci_lower"] is None else (item["ci_upper"] - item["ci_lower"]) / 2
+    line["completion"] = share_done(item["estimate"], row["baseline"], row["target"], margin=half)
+    if line["completion"] is None:
+        line["reason"] = "no_baseline" if row["baseline"] is None else "target_near_baseline"
     line["state"] = judge_target(row["target"], row["direction"], item["estimate"], item["ci_lower"], item["ci_upper"])
     return line
