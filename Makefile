@@ -60,9 +60,8 @@ docs: setup  ## write the generated pages of docs/reference
 golden: setup  ## write the golden bulletins anew; read the difference before you commit it
 	EDUQ_WRITE_GOLDEN=1 $(BIN)/python -m pytest -q tests/golden
 
-gallery: demo  ## take the pictures of docs/gallery again (needs chromium)
-	for lang in zh en; do chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1200,1000 \
-	  --screenshot=docs/gallery/bulletin-$$lang.png "file://$(CURDIR)/demo_output/$$lang/bulletin.html"; done
+gallery: setup  ## take the pictures of docs/gallery again (needs chromium)
+	$(BIN)/python -m tests.browser.gallery
 
 bench: setup  ## measure against the budgets of docs/performance.md (some minutes; R is optional)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from eduq.intake import ScoreTable, read_scores
     from eduq.pipeline import analyze, render_bulletin
     from eduq.pipeline.equities import national_limits
+    from eduq.pipeline.products import make_bulletin
     from eduq.rulepacks.award_proposals import compare_award_schemes, propose_awards
     from eduq.rulepacks.judging import judge
     from eduq.rulepacks.reading import load_rulepack
@@ -58,6 +59,7 @@ _HOMES = {
     "explain": "eduq.rulepacks.trace",
     "judge": "eduq.rulepacks.judging",
     "load_rulepack": "eduq.rulepacks.reading",
+    "make_bulletin": "eduq.pipeline.products",
     "make_sample": "eduq.synthetic",
     "measure_equity": "eduq.estimates.equity",
     "measure_flows": "eduq.estimates.growth",
@@ -97,6 +99,7 @@ __all__ = [
     "explain",
     "judge",
     "load_rulepack",
+    "make_bulletin",
     "make_sample",
     "measure_equity",
     "measure_flows",

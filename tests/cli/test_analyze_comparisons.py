@@ -91,13 +91,19 @@ def test_an_archive_pools_small_schools_and_follows_pairs(tmp_path: Path) -> Non
     # eighteen are still too few for a place in the order
     assert pooled.select("unit", pl.col("rank").is_not_null()).unique().sort("rank").rows() == [("己校", False), ("戊校", True)]
     names = {path.name for path in found.write(tmp_path / "out")}
-    assert {"comparisons.parquet", "pairs.parquet", "pair_courses.parquet"} <= names
-    courses = pl.read_parquet(tmp_path / "out" / "results" / "pair_courses.parquet")
-    pairs = courses.filter(pl.col("pair_id").is_not_null())
-    assert pairs["pair_id"].to_list() == ["P0", "P1"]
-    assert set(pairs["change"]) == {"slope"}
-    gaps = pl.read_parquet(tmp_path / "out" / "results" / "pairs.parquet")
-    assert gaps.filter(unit="己校")["gap"].is_null().all()
+    assert "comparisons.parquet" in names
+    assert found.comparisons.pairs is not None
+    assert found.comparisons.pairs.pairs is not None
+    course = found.comparisons.pairs.pairs.course
+    assert course["pair_id"].to_list() == ["P0", "P1"]
+    assert set(course["change"]) == {"slope"}
+    # with six schools the smallest could be worked out from the others: those withheld for its sake are in no pair shown
+    shown = found.publishable.comparisons
+    assert shown is not None
+    held = set(shown.frame.filter(reason="secondary")["unit"])
+    assert held
+    told = pl.DataFrame() if shown.pairs is None or shown.pairs.pairs is None else shown.pairs.pairs.frame
+    assert told.is_empty() or not held & {*told["unit"], *told["partner"]}
     page = (tmp_path / "out" / "bulletin.html").read_text(encoding="utf-8")
     assert "用最近几年同年级、同学期的数据合并比较" in page
 
@@ -129,3 +135,12 @@ def test_the_sample_county_is_compared_with_similar_schools() -> None:
     assert found.comparisons is not None
     groups = set(found.comparisons.frame["peer_group"])
     assert groups == {"all", "area_type=urban", "area_type=town", "area_type=rural"}
+
+
+def test_declared_values_that_fit_no_paper_stop_the_run(tmp_path: Path) -> None:
+    (tmp_path / "references.toml").write_text(DECLARED.replace('"math"', '"physics"'), encoding="utf-8")
+    exam = write_exam(tmp_path / "exam", 2025, seed=1)
+    with pytest.raises(SettingsError) as stopped:
+        eq.analyze(exam, references=tmp_path / "references.toml")
+    assert stopped.value.code == "analyze_reference_unused"
+    assert "math" in stopped.value.advice("zh")

@@ -17,7 +17,8 @@ import eduq as eq
 from eduq.archive import create_archive, open_archive
 from eduq.errors import UsageError
 from eduq.estimates.exam_growth import measure_exam_growth
-from eduq.pipeline.feedback import _file_name, growth_of_classes
+from eduq.pipeline.feedback import growth_of_classes
+from eduq.pipeline.folders import choose_name
 from eduq.registers import read_registers
 from eduq.settings import RunSettings
 from eduq.summaries.links import link_exams
@@ -117,7 +118,7 @@ def test_an_archived_exam_is_read_with_its_classes_and_files_of_others_are_left_
 
 def test_names_that_no_file_may_have_or_that_meet_are_told_apart() -> None:
     taken: set[str] = set()
-    names = [_file_name(name, taken) for name in ("../a", "a", "A", "a/b", "", "九（1）班", "x" * 200)]
+    names = [choose_name(name, taken) for name in ("../a", "a", "A", "a/b", "", "九（1）班", "x" * 200)]
     assert names == ["a", "a-2", "A-3", "a_b", "_", "九（1）班", "x" * 80]
 
 

@@ -12,6 +12,7 @@ from eduq.bulletins.dossier_text import render_text
 from eduq.bulletins.dossier_words import Words
 from eduq.bulletins.formats import joined, phrase, typed
 from eduq.bulletins.render import render_dossier_html
+from eduq.bulletins.template_folder import TemplateFolder
 from eduq.errors import UsageError
 from eduq.locale import Lang
 
@@ -132,7 +133,9 @@ def _intro(fields: dict[str, Any], words: Words) -> list[Phrase]:
     return said
 
 
-def render_dossier(dossier: PublishableDossier, *, format: str, lang: Lang = "zh") -> str:
+def render_dossier(
+    dossier: PublishableDossier, *, format: str, lang: Lang = "zh", templates: TemplateFolder | None = None
+) -> str:
     """Return a dossier as a document; the same dossier gives the same bytes.
 
     Parameters
@@ -144,6 +147,8 @@ def render_dossier(dossier: PublishableDossier, *, format: str, lang: Lang = "zh
         without script or outside address, prints on A4).
     lang
         Language of text and HTML.
+    templates
+        Local templates that stand in for the shipped ones; of HTML only.
 
     Raises
     ------
@@ -155,4 +160,4 @@ def render_dossier(dossier: PublishableDossier, *, format: str, lang: Lang = "zh
     if format not in DOSSIER_FORMATS:
         raise UsageError("format_unknown", format=format, known=", ".join(DOSSIER_FORMATS))
     context = build_dossier(dossier, lang=lang, format=format)
-    return render_text(context) if format == "text" else render_dossier_html(context)
+    return render_text(context) if format == "text" else render_dossier_html(context, templates=templates)

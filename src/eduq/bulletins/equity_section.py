@@ -120,7 +120,11 @@ def _reasons(view: View, rows: Iterable[Row]) -> list[Phrase]:
 def _limit_notes(found: PublishableEquity) -> list[Block]:
     """Return where the limit comes from and what it is not, or why there is none; and what scores cannot answer."""
     said = [
-        note(phrase(f"{_WORD}.limit", limit=typed(limit.value, "number2"), source=limit.source, since=typed(since, "date")))
+        note(
+            phrase(
+                f"{_WORD}.limit", limit=typed(limit.value, "number2"), source=limit.source, since=typed(since.isoformat(), "date")
+            )
+        )
         for limit in found.limits
         if (since := limit.valid_from) is not None
     ]

@@ -11,6 +11,7 @@ from eduq.bulletins.formats import clauses, joined, phrase, say, typed
 from eduq.bulletins.ordering import natural_key
 from eduq.bulletins.reading import reason_words
 from eduq.bulletins.render import render_feedback_html, render_feedback_markdown
+from eduq.bulletins.template_folder import TemplateFolder
 from eduq.disclosure.feedback import PublishableFeedback
 from eduq.errors import UsageError
 from eduq.estimates.teaching.classes import MIXED
@@ -354,7 +355,9 @@ def build_feedback(feedback: PublishableFeedback, *, lang: Lang) -> dict[str, An
     }
 
 
-def render_feedback(feedback: PublishableFeedback, *, format: str = "html", lang: Lang = "zh") -> str:
+def render_feedback(
+    feedback: PublishableFeedback, *, format: str = "html", lang: Lang = "zh", templates: TemplateFolder | None = None
+) -> str:
     """Return the sheet of one addressee as a document; the same feedback gives the same bytes.
 
     Parameters
@@ -365,6 +368,8 @@ def render_feedback(feedback: PublishableFeedback, *, format: str = "html", lang
         ``html`` (one page without script or outside address, prints on A4) or ``markdown``.
     lang
         Language of the document.
+    templates
+        Local templates that stand in for the shipped ones.
 
     Raises
     ------
@@ -374,4 +379,4 @@ def render_feedback(feedback: PublishableFeedback, *, format: str = "html", lang
     renderers = {"html": render_feedback_html, "markdown": render_feedback_markdown}
     if format not in renderers:
         raise UsageError("format_unknown", format=format, known=", ".join(FEEDBACK_FORMATS))
-    return renderers[format](build_feedback(feedback, lang=lang))
+    return renderers[format](build_feedback(feedback, lang=lang), templates=templates)

@@ -15,6 +15,7 @@ from eduq.locale import Lang, has_text, text
 
 __all__ = [
     "MINUS",
+    "NUMBER_FORMS",
     "clauses",
     "counted",
     "format_date",
@@ -35,7 +36,7 @@ _EN_MONTHS = (
     *("July", "August", "September", "October", "November", "December"),
 )
 
-_KINDS: dict[str, tuple[int, bool, float]] = {
+NUMBER_FORMS: dict[str, tuple[int, bool, float]] = {
     "count": (0, False, 1),
     "score": (1, False, 1),
     "full": (0, False, 1),
@@ -115,7 +116,7 @@ def format_number(value: float | int, decimals: int = 0, *, signed: bool = False
 
 
 def _one(value: float | int, kind: str) -> str:
-    decimals, signed, factor = _KINDS[kind]
+    decimals, signed, factor = NUMBER_FORMS[kind]
     scaled = value * factor
     if kind == "full" and not float(scaled).is_integer():
         decimals = 1
@@ -125,7 +126,7 @@ def _one(value: float | int, kind: str) -> str:
 
 def _bound(value: float, kind: str) -> str:
     """Print a bound so that one beside zero does not look like zero: it says on which side it lies."""
-    decimals, signed, factor = _KINDS[kind]
+    decimals, signed, factor = NUMBER_FORMS[kind]
     scaled = value * factor
     if signed and 0 < abs(scaled) < 0.5 * 10**-decimals:
         decimals = next((more for more in (decimals + 1, decimals + 2) if abs(scaled) >= 0.5 * 10**-more), decimals)

@@ -5,17 +5,13 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from eduq.bulletins.charts import PALETTE
 from eduq.bulletins.formats import format_date, format_value, say
 from eduq.bulletins.icons import draw_target
+from eduq.bulletins.template_folder import TemplateFolder, broken_templates, refuse_outside, template_environment
 from eduq.locale import Lang, text
-from eduq.resources import package_path
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 __all__ = ["render_dossier_html", "render_feedback_html", "render_feedback_markdown", "render_html", "render_markdown"]
 
@@ -77,20 +73,6 @@ def css_string(shown: str) -> str:
     return '"' + re.sub(r'[\\"<\n]', lambda found: f"\\{ord(found[0]):x} ", shown) + '"'
 
 
-@cache
-def _environment(*, autoescape: bool) -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    return Environment(
-        loader=FileSystemLoader(package_path("bulletins", "templates")),
-        autoescape=autoescape,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-
-
 def _printed(value: Any, kind: str, lang: Lang, said: Callable[[Any], str], escape: Callable[[str], str]) -> str:
     """Print a cell: phrases may hold emphasis, anything else is text."""
     if isinstance(value, Mapping) and "key" in value:
@@ -136,51 +118,83 @@ def _markdown_rows(table: dict[str, Any], lang: Lang, said: Callable[[Any], str]
     return "\n".join(lines)
 
 
-def render_html(context: dict[str, Any]) -> str:
+def render_html(context: dict[str, Any], *, templates: TemplateFolder | None = None) -> str:
     """Return the bulletin as one HTML page that needs no script and no other file.
 
     Parameters
     ----------
     context
         What `eduq.bulletins.build_context` gives.
+    templates
+        Local templates (`eduq.bulletins.template_folder.open_templates`) that stand in for the shipped ones of the same name.
+
+    Raises
+    ------
+    SettingsError
+        ``template_broken``, ``template_syntax``, ``template_missing``, ``template_unsafe``, ``template_outside``: a local
+        template, with its line.
     """
-    return _render_page(context, "bulletin.html")
+    return _render_page(context, "bulletin.html", templates)
 
 
-def render_dossier_html(context: dict[str, Any]) -> str:
+def render_dossier_html(context: dict[str, Any], *, templates: TemplateFolder | None = None) -> str:
     """Return the dossier of a verdict as one HTML page that needs no script and no other file.
 
     Parameters
     ----------
     context
         What `eduq.bulletins.dossier.build_dossier` gives.
+    templates
+        Local templates (`eduq.bulletins.template_folder.open_templates`) that stand in for the shipped ones of the same name.
+
+    Raises
+    ------
+    SettingsError
+        ``template_broken``, ``template_syntax``, ``template_missing``, ``template_unsafe``, ``template_outside``: a local
+        template, with its line.
     """
-    return _render_page(context, "dossier.html")
+    return _render_page(context, "dossier.html", templates)
 
 
-def render_feedback_html(context: dict[str, Any]) -> str:
+def render_feedback_html(context: dict[str, Any], *, templates: TemplateFolder | None = None) -> str:
     """Return the feedback sheet of one addressee as one HTML page that needs no script and no other file.
 
     Parameters
     ----------
     context
         What `eduq.bulletins.feedback.build_feedback` gives.
+    templates
+        Local templates (`eduq.bulletins.template_folder.open_templates`) that stand in for the shipped ones of the same name.
+
+    Raises
+    ------
+    SettingsError
+        ``template_broken``, ``template_syntax``, ``template_missing``, ``template_unsafe``, ``template_outside``: a local
+        template, with its line.
     """
-    return _render_page(context, "feedback.html")
+    return _render_page(context, "feedback.html", templates)
 
 
-def render_feedback_markdown(context: dict[str, Any]) -> str:
+def render_feedback_markdown(context: dict[str, Any], *, templates: TemplateFolder | None = None) -> str:
     """Return the feedback sheet of one addressee as Markdown.
 
     Parameters
     ----------
     context
         What `eduq.bulletins.feedback.build_feedback` gives.
+    templates
+        Local templates (`eduq.bulletins.template_folder.open_templates`) that stand in for the shipped ones of the same name.
+
+    Raises
+    ------
+    SettingsError
+        ``template_broken``, ``template_syntax``, ``template_missing``, ``template_unsafe``, ``template_outside``: a local
+        template, with its line.
     """
-    return _render_text(context, "feedback.md")
+    return _render_text(context, "feedback.md", templates)
 
 
-def _render_page(context: dict[str, Any], template: str) -> str:
+def _render_page(context: dict[str, Any], template: str, templates: TemplateFolder | None) -> str:
     from markupsafe import Markup
 
     lang: Lang = context["meta"]["lang"]
@@ -191,46 +205,57 @@ def _render_page(context: dict[str, Any], template: str) -> str:
     def drawing(figure: dict[str, Any], variant: str) -> Markup:
         return Markup(themed_svg(figure[f"svg_{variant}"], f"{figure['id']}-{variant}", say(figure["alt"], lang)))
 
-    environment = _environment(autoescape=True)
-    style = environment.get_template("bulletin.css").render(
-        audience=Markup(css_string(say(context["meta"]["audience"], lang))),
-        draft=Markup(css_string(text("bulletin.draft", lang))),
-    )
-    return environment.get_template(template).render(
-        context,
-        lang_tag=_LANG_TAGS[lang],
-        style=Markup(style),
-        said=said,
-        head=lambda label: Markup(capitalise(said(label))),
-        drawing=drawing,
-        date=lambda value: format_date(value, lang),
-        rows_of=lambda table: Markup(_html_rows(table, lang, lambda value: _html_text(value, lang))),
-        word=lambda key, **params: text(f"bulletin.{key}", lang, **params),
-        number=lambda part: section_number(part, lang),
-    )
+    environment = template_environment(templates, autoescape=True)
+    with broken_templates(templates):
+        style = environment.get_template("bulletin.css").render(
+            audience=Markup(css_string(say(context["meta"]["audience"], lang))),
+            draft=Markup(css_string(text("bulletin.draft", lang))),
+        )
+        page = environment.get_template(template).render(
+            context,
+            lang_tag=_LANG_TAGS[lang],
+            style=Markup(style),
+            said=said,
+            head=lambda label: Markup(capitalise(said(label))),
+            drawing=drawing,
+            date=lambda value: format_date(value, lang),
+            rows_of=lambda table: Markup(_html_rows(table, lang, lambda value: _html_text(value, lang))),
+            word=lambda key, **params: text(f"bulletin.{key}", lang, **params),
+            number=lambda part: section_number(part, lang),
+        )
+    if templates is not None:
+        refuse_outside(page, template)
+    return page
 
 
-def render_markdown(context: dict[str, Any]) -> str:
+def render_markdown(context: dict[str, Any], *, templates: TemplateFolder | None = None) -> str:
     """Return the bulletin as Markdown; figures are given by their words and the table with their numbers.
 
     Parameters
     ----------
     context
         What `eduq.bulletins.build_context` gives.
+    templates
+        Local templates (`eduq.bulletins.template_folder.open_templates`) that stand in for the shipped ones of the same name.
+
+    Raises
+    ------
+    SettingsError
+        ``template_broken``, ``template_syntax``, ``template_missing``, ``template_unsafe``, ``template_outside``: a local
+        template, with its line.
     """
-    return _render_text(context, "bulletin.md")
+    return _render_text(context, "bulletin.md", templates)
 
 
-def _render_text(context: dict[str, Any], template: str) -> str:
+def _render_text(context: dict[str, Any], template: str, templates: TemplateFolder | None) -> str:
     lang: Lang = context["meta"]["lang"]
 
     def said(value: Any) -> str:
         return say(value, lang, escape_markdown)
 
-    return (
-        _environment(autoescape=False)
-        .get_template(template)
-        .render(
+    environment = template_environment(templates, autoescape=False)
+    with broken_templates(templates):
+        return environment.get_template(template).render(
             context,
             said=said,
             head=lambda label: capitalise(said(label)),
@@ -239,4 +264,3 @@ def _render_text(context: dict[str, Any], template: str) -> str:
             word=lambda key, **params: text(f"bulletin.{key}", lang, **params),
             number=lambda part: section_number(part, lang),
         )
-    )

@@ -11,7 +11,9 @@ from typing import Annotated
 
 import typer
 
-from eduq.cli.options import ArchiveOption, ArchiveVersionOption, LangOption, OutOption, OutputLang, PriorOption
+from eduq.cli.doctor import warn_of_fonts
+from eduq.cli.options import ArchiveOption, ArchiveVersionOption, LangOption, OutOption, OutputLang, PriorOption, TemplatesOption
+from eduq.cli.pages import open_review
 from eduq.errors import NotAssessableError
 from eduq.locale import text
 
@@ -54,20 +56,31 @@ def analyze_command(
     by: Annotated[str | None, typer.Option("--by", help=text("cli.help.by"))] = None,
     edition: Annotated[str, typer.Option("--edition", help=text("cli.help.edition"))] = "bureau",
     feedback: Annotated[Path | None, typer.Option("--feedback", help=text("cli.help.feedback"))] = None,
+    formats: Annotated[str, typer.Option("--formats", help=text("cli.help.formats"))] = "md,html,xlsx",
+    show_review: Annotated[bool, typer.Option("--open", help=text("cli.help.open"))] = False,
+    school_packs: Annotated[Path | None, typer.Option("--school-packs", help=text("cli.help.school_packs"))] = None,
+    templates: TemplatesOption = None,
     rejects: Annotated[Path | None, typer.Option("--rejects", help=text("cli.help.rejects"))] = None,
     with_values: Annotated[bool, typer.Option("--with-values", help=text("cli.help.with_values"))] = False,
     summary: Annotated[SummaryFormat, typer.Option("--format", help=text("cli.help.format"))] = SummaryFormat.table,
     lang: LangOption = OutputLang.zh,
 ) -> None:
     """Read, describe and write one exam."""
+    from eduq.bulletins.template_folder import open_templates
     from eduq.cli.output import Display
     from eduq.intake import write_rejects
     from eduq.pipeline import analyze
+    from eduq.pipeline.papers import check_formats
+    from eduq.pipeline.school_packs import PACK_FORMATS, write_school_packs
     from eduq.settings import read_settings
 
     run = read_settings(settings)
+    if templates is not None:
+        open_templates(templates)  # what is wrong with them is said before the exam is read
     if by is not None:
         run = run.model_copy(update={"by": tuple(name.strip() for name in by.split(",") if name.strip())})
+    wanted = check_formats([name.strip() for name in formats.split(",") if name.strip()] + ["review"] * show_review)
+    warn_of_fonts(wanted, lang.value)
     with Display(lang.value) as display, _rejects_all_the_same(rejects, with_values):
         found = analyze(
             paths,
@@ -85,9 +98,28 @@ def analyze_command(
             progress=display.progress,
         )
         folder = out or Path("eduq_output") / str(found.publishable.exam.exam.id)
-        written = found.write(folder, lang=lang.value, now=dt.datetime.now(dt.UTC), progress=display.progress)
+        written = found.write(
+            folder,
+            lang=lang.value,
+            now=dt.datetime.now(dt.UTC),
+            formats=wanted,
+            templates=templates,
+            progress=display.progress,
+        )
         if feedback is not None:
-            written.append(found.feedback(feedback, lang=lang.value, progress=display.progress))
+            written.append(found.feedback(feedback, lang=lang.value, templates=templates, progress=display.progress))
+        if school_packs is not None:
+            packs = write_school_packs(
+                found.publishable,
+                school_packs,
+                lang=lang.value,
+                formats=[name for name in PACK_FORMATS if name in wanted],
+                templates=templates,
+                progress=display.progress,
+            )
+            written.append(packs)
         if rejects is not None:
             written.append(write_rejects(found.scores, rejects, with_values=with_values))
     display.show(found, written, as_json=summary is SummaryFormat.json)
+    if show_review:
+        open_review(written)

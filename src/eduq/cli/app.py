@@ -9,6 +9,7 @@ import typer
 from eduq.cli.analyze import analyze_command
 from eduq.cli.archive import archive_app
 from eduq.cli.awards import awards_command
+from eduq.cli.bulletin import bulletin_command
 from eduq.cli.check import check_command
 from eduq.cli.compare import compare_command
 from eduq.cli.doctor import doctor_command
@@ -44,6 +45,7 @@ app.command("compare", help=text("cli.help.compare"))(compare_command)
 app.command("growth", help=text("cli.help.growth"))(growth_command)
 app.command("targets", help=text("cli.help.targets"))(targets_command)
 app.command("awards", help=text("cli.help.awards"))(awards_command)
+app.command("bulletin", help=text("cli.help.bulletin"))(bulletin_command)
 app.command("sample", help=text("cli.help.sample"))(sample_command)
 app.command("doctor", help=text("cli.help.doctor"))(doctor_command)
 

@@ -22,6 +22,7 @@ __all__ = [
     "OutOption",
     "OutputLang",
     "PriorOption",
+    "TemplatesOption",
     "as_date",
     "named_archive",
 ]
@@ -49,6 +50,7 @@ ArchiveOption = Annotated[
 ArchiveVersionOption = Annotated[int | None, typer.Option("--archive-version", min=0, help=text("cli.help.archive_version"))]
 AsOfOption = Annotated[dt.datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help=text("cli.help.as_of"))]
 PriorOption = Annotated[list[str] | None, typer.Option("--prior", help=text("cli.help.prior"), show_default=False)]
+TemplatesOption = Annotated[Path | None, typer.Option("--templates", help=text("cli.help.templates"), show_default=False)]
 KeyFileOption = Annotated[
     Path | None, typer.Option("--key-file", envvar="EDUQ_KEY_FILE", help=text("cli.help.key_file"), show_default=False)
 ]

@@ -16,6 +16,7 @@ from eduq.cli.options import (
     AsOfOption,
     LangOption,
     OutputLang,
+    TemplatesOption,
     as_date,
     named_archive,
 )
@@ -46,18 +47,21 @@ def why_command(
     subject: Annotated[str | None, typer.Option("--subject", help=text("cli.help.why_subject"), show_default=False)] = None,
     form: Annotated[WhyFormat, typer.Option("--format", help=text("cli.help.why_format"))] = WhyFormat.text,
     out: Annotated[Path | None, typer.Option("--out", help=text("cli.help.why_out"), show_default=False)] = None,
+    templates: TemplatesOption = None,
     lang: LangOption = OutputLang.zh,
 ) -> None:
     """Explain one verdict."""
     from eduq.archive import open_archive
     from eduq.bulletins.dossier import render_dossier
+    from eduq.bulletins.template_folder import open_templates
     from eduq.disclosure import protect_dossier
     from eduq.rulepacks.trace import explain
 
+    opened = None if templates is None else open_templates(templates)
     source = open_archive(named_archive(archive), version=archive_version)
     day = as_date(as_of) or dt.datetime.now().astimezone().date()
     found = explain(source, unit=unit, rule=rule, as_of=day, pack=pack, year_group=year_group, subject=subject)
-    said = render_dossier(protect_dossier(found, edition="bureau"), format=form.value, lang=lang.value)
+    said = render_dossier(protect_dossier(found, edition="bureau"), format=form.value, lang=lang.value, templates=opened)
     if out is None:
         typer.echo(said, nl=False)
         return

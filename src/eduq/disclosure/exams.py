@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -10,11 +10,21 @@ from typing import Any
 import polars as pl
 
 from eduq.disclosure.comparisons import PublishableComparisons, protect_comparisons
-from eduq.disclosure.editions import check_edition
+from eduq.disclosure.editions import EXAM_EDITIONS, check_edition
 from eduq.disclosure.equities import PublishableEquity, protect_equity
 from eduq.disclosure.growths import PublishableGrowth, protect_growth
 from eduq.disclosure.histories import History, PublishableHistory, protect_history
+from eduq.disclosure.suppression import Certificate, Pattern, Shown, protect_estimates, read_issue
 from eduq.disclosure.target_reviews import protect_targets
+from eduq.disclosure.withholding import (
+    SHOWN_TYPES,
+    keep_outward,
+    withhold_cells,
+    withhold_compared,
+    withhold_course,
+    withhold_grown,
+    withhold_reviewed,
+)
 from eduq.estimates.exam_comparisons import ExamComparisons
 from eduq.estimates.exam_equity import ExamEquity
 from eduq.estimates.exam_growth import ExamGrowth
@@ -69,6 +79,10 @@ class Publishable:
         Growth of schools or classes since earlier exams; None without a prior exam and without an archive.
     targets
         Targets of the register beside their newest values; None without such a register.
+    certificate
+        What was withheld of the estimates and how that was proved; None where nothing was looked at.
+    shown
+        Which cells are shown and which must stay withheld, for the ledger of issued editions.
     """
 
     edition: Edition
@@ -89,6 +103,8 @@ class Publishable:
     equity: PublishableEquity | None = None
     growth: PublishableGrowth | None = None
     targets: TargetReview | None = None
+    certificate: Certificate | None = None
+    shown: Shown | None = None
 
     def summary(self) -> str:
         """Return one line: the edition, the exam, how many numbers it holds and how many of them are withheld or missing."""
@@ -186,23 +202,21 @@ class ExamResults:
     targets: TargetReview | None = None
 
 
-def _withhold_small(estimates: pl.DataFrame, min_n: int) -> pl.DataFrame:
-    """Return the estimates without the numbers of units below `min_n`; who took part stays."""
-    small = (pl.col("n") < min_n) & (pl.col("measure") != "participation_rate") & pl.col("estimate").is_not_null()
-    numbers = ("estimate", "std_error", "ci_lower", "ci_upper", "conf_level", "method")
-    return estimates.with_columns(
-        *(pl.when(~small).then(pl.col(name)).alias(name) for name in numbers),
-        pl.when(small).then(pl.lit("below_min_n")).otherwise(pl.col("reason")).alias("reason"),
-    )
-
-
-def protect(results: ExamResults, *, edition: str) -> Publishable:
+def protect(results: ExamResults, *, edition: str, issued: Iterable[str] = ()) -> Publishable:
     """Make results publishable for one audience.
 
-    The bureau edition is internal: it names schools, and holds counts only, never a pupil's row, id or name. Numbers of
-    units with fewer than ``min_n_reporting`` candidates are withheld (reason ``below_min_n``), and so are score
-    distributions of such groups and, of a history, the course of a school with such a year; that a withheld number could be
-    found by subtraction from its township is not prevented in this edition. Of checks it keeps places and counts.
+    No edition holds a pupil's row, id or name. Numbers of units with fewer than ``min_n_reporting`` candidates are withheld
+    (reason ``below_min_n``), and with them so many further numbers (reason ``secondary``) that no withheld total can be worked
+    out from all tables of the edition and all editions issued before that its readers have: proved by linear programs, see
+    ``.certificate``. Score distributions of small groups and, of a history, the course of a school with such a year are
+    withheld likewise.
+
+    - ``bureau``: internal; names schools. Of checks it keeps places and counts.
+    - ``government``: the area, townships, clusters, kinds of place and sexes; no school, no place of fewer than three schools.
+    - ``public``: the area, kinds of place and sexes.
+
+    In the last two a rate that tells of fewer than ``min_n_reporting`` candidates on either side is withheld too, comparison
+    groups of a deviation are left out, and there are no comparisons, histories, growth, equity or targets.
 
     Parameters
     ----------
@@ -210,6 +224,8 @@ def protect(results: ExamResults, *, edition: str) -> Publishable:
         What is known of the exam.
     edition
         The audience.
+    issued
+        ``content`` of the ledger of issued editions (`eduq.tables.ISSUED`); lines of other exams are passed over.
 
     Returns
     -------
@@ -218,19 +234,43 @@ def protect(results: ExamResults, *, edition: str) -> Publishable:
     Raises
     ------
     DisclosureError
-        ``edition_unknown`` or ``edition_not_available``.
+        ``edition_unknown``, ``edition_not_available``; ``disclosure_issued`` where an issued edition already tells what must be
+        withheld; ``disclosure_unprovable``.
     """
-    check_edition(edition)
-    scores, summary = results.scores, results.summary
+    check_edition(edition, EXAM_EDITIONS)
+    settings = results.settings
+    estimates = results.estimates.select(ESTIMATE_COLUMNS.keys())
+    outward = edition != "bureau"
+    comparability = results.summary.comparability.frame.select(COMPARABILITY.keys())
+    pattern = protect_estimates(
+        estimates,
+        exam_id=results.scores.exam.exam.id or "",
+        edition=edition,
+        schools=results.scores.schools,
+        settings=settings,
+        measures=results.measures,
+        shown_types=SHOWN_TYPES[edition] if outward else estimates["unit_type"].unique().to_list(),
+        full_marks=dict(comparability.select("comparison_group", "max_score").iter_rows()),
+        issued=[one for content in issued for one in read_issue(content)],
+        settings_hash=results.provenance.get("settings_hash", ""),
+    )
+    whole = _bureau(results, withhold_cells(estimates, pattern, settings.min_n_reporting), comparability, pattern)
+    return keep_outward(whole, edition) if outward else whole
+
+
+def _bureau(results: ExamResults, estimates: pl.DataFrame, comparability: pl.DataFrame, pattern: Pattern) -> Publishable:
+    """Return everything the bureau may see."""
+    scores, summary, least = results.scores, results.summary, results.settings.min_n_reporting
     distribution, statuses = _area_counts(summary)
-    large = pl.col("count").sum().over("comparison_group") >= results.settings.min_n_reporting
+    large = pl.col("count").sum().over("comparison_group") >= least
     rejected = scores.rejected.group_by("file", "code").agg(pl.len().cast(pl.Int64).alias("n")).sort("file", "code")
+    comparisons = None if results.comparisons is None else protect_comparisons(results.comparisons, least)
     return Publishable(
         edition="bureau",
         exam=scores.exam,
         settings=results.settings,
-        estimates=_withhold_small(results.estimates.select(ESTIMATE_COLUMNS.keys()), results.settings.min_n_reporting),
-        comparability=summary.comparability.frame.select(COMPARABILITY.keys()),
+        estimates=estimates,
+        comparability=comparability,
         units=_name_units(results.estimates, scores.schools, results.teachers),
         distribution=distribution.filter(large),
         statuses=statuses,
@@ -239,11 +279,11 @@ def protect(results: ExamResults, *, edition: str) -> Publishable:
         rejected_counts=rejected,
         measures={name: measure.model_dump() for name, measure in results.measures.items()},
         provenance=dict(results.provenance),
-        history=None if results.history is None else protect_history(results.history, results.settings.min_n_reporting),
-        comparisons=None
-        if results.comparisons is None
-        else protect_comparisons(results.comparisons, results.settings.min_n_reporting),
-        equity=None if results.equity is None else protect_equity(results.equity, results.settings.min_n_reporting),
-        growth=None if results.growth is None else protect_growth(results.growth, results.settings.min_n_reporting),
-        targets=None if results.targets is None else protect_targets(results.targets, results.settings.min_n_reporting),
+        history=None if results.history is None else withhold_course(protect_history(results.history, least), pattern),
+        comparisons=None if comparisons is None else withhold_compared(comparisons, pattern),
+        equity=None if results.equity is None else protect_equity(results.equity, least),
+        growth=None if results.growth is None else withhold_grown(protect_growth(results.growth, least), pattern),
+        targets=None if results.targets is None else withhold_reviewed(protect_targets(results.targets, least), pattern),
+        certificate=pattern.certificate,
+        shown=pattern.shown,
     )

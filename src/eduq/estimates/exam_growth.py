@@ -297,7 +297,7 @@ def _jobs(linked: LinkedTable, frame: pl.DataFrame, papers: Sequence[str], setti
             rows = inside.filter(pl.col(f"z_{paper}").is_not_null(), pl.col("unit").is_not_null()).select(
                 pl.col(f"z_{paper}").alias("y"), *columns
             )
-            first = same[0] if same and same[0] is not None else composites[0]
+            first = same[0] if same and same[0] in own else composites[0]
             yield GrowthJob(paper, group, units.filter(pl.col("n_expected") > 0).sort("unit"), rows, first, (*composites, *own))
 
 

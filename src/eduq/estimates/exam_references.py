@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import polars as pl
@@ -57,6 +57,12 @@ def _check(references: References, measures: Mapping[str, Measure]) -> None:
             raise SettingsError("analyze_reference_measure", place, measure=line.measure, known=", ".join(fit))
 
 
+def _refuse_unused(references: References, exam: ExamFile, subjects: Sequence[str]) -> NoReturn:
+    facts = exam.exam
+    said = {"year_group": facts.year_group or "–", "school_year": facts.school_year or "–", "subjects": ", ".join(subjects)}
+    raise SettingsError("analyze_reference_unused", Place(file=references.file), n=len(references.lines), **said)
+
+
 def _find(references: References, item: Mapping[str, Any], exam: ExamFile) -> Reference | None:
     facts = exam.exam
     year_group = None if facts.year_group is None else str(facts.year_group)
@@ -96,6 +102,7 @@ def compare_references(
     ------
     SettingsError
         ``analyze_reference_measure``: a declared value of a measure that is not computed, or no mean or share.
+        ``analyze_reference_unused``: no declared value is for this exam.
     """
     _check(references, measures)
     names = {line.measure for line in references.lines}
@@ -115,6 +122,9 @@ def compare_references(
         said = [line.value, line.std_error, line.source]
         lines.append((*place, *(item[name] for name in ("n", "estimate", "ci_lower", "ci_upper")), *said, apart, *bounds))
         declared.append((item["comparison_group"], item["paper"], item["measure"], *said))
+    if not lines and not area.is_empty():
+        known = sorted(set(estimates.filter(pl.col("unit_type") == "area")["subject"]))
+        _refuse_unused(references, exam, known)
     schema = {name: REFERENCE_LINES[name] for name in REFERENCE_LINES}
     keys = ["comparison_group", "paper", "measure"]
     values = pl.DataFrame(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib import import_module
@@ -16,6 +16,7 @@ from typing import Any, Literal
 import eduq
 from eduq.archive import Archive
 from eduq.disclosure import ExamResults, History, Publishable, protect
+from eduq.disclosure.editions import check_edition
 from eduq.errors import NotAssessableError, SettingsError, UsageError
 from eduq.estimates.exam_comparisons import ExamComparisons
 from eduq.estimates.exam_equity import ExamEquity, add_school_cells
@@ -37,6 +38,8 @@ from eduq.pipeline.equities import collect_equity
 from eduq.pipeline.feedback import growth_of_classes, write_feedback
 from eduq.pipeline.growths import PriorLike, collect_growth
 from eduq.pipeline.histories import collect_history
+from eduq.pipeline.papers import USUAL_FORMATS, check_formats
+from eduq.pipeline.reviews import write_review
 from eduq.pipeline.stored_exams import archived_exam_id, open_named, read_archived, without_register_checks
 from eduq.pipeline.target_reviews import collect_targets
 from eduq.registers import Registers, apply_registers, read_registers
@@ -73,6 +76,10 @@ class Analysis:
         prior exam and without an archive.
     teaching
         Teachers, classes and subjects; None unless feedback was asked for.
+    results
+        Everything the edition was made from; not to be shown as it is.
+    archive
+        The archive it was analysed with; None without one.
     """
 
     scores: ScoreTable
@@ -84,6 +91,8 @@ class Analysis:
     equity: ExamEquity | None = None
     growth: ExamGrowth | None = None
     teaching: TeachingTable | None = None
+    results: ExamResults | None = None
+    archive: Archive | None = None
 
     def summary(self) -> str:
         """Return one line: rows used, rows not used, estimates."""
@@ -112,7 +121,14 @@ class Analysis:
         return self.comparisons.plot(kind, names=dict(names.select("unit", "name").iter_rows()))
 
     def write(
-        self, folder: PathLike, *, lang: Lang = "zh", now: dt.datetime | None = None, progress: Progress | None = None
+        self,
+        folder: PathLike,
+        *,
+        lang: Lang = "zh",
+        now: dt.datetime | None = None,
+        formats: Sequence[str] = USUAL_FORMATS,
+        templates: PathLike | None = None,
+        progress: Progress | None = None,
     ) -> list[Path]:
         """Write the run's folder, whole or not at all.
 
@@ -124,20 +140,31 @@ class Analysis:
             Language of the bulletin and workbook.
         now
             Time to put into run.json; left out when None.
+        formats
+            Which documents: any of md, html, xlsx, docx, pdf, review. results/ and run.json are always written. ``review`` is the
+            page to explore, review.html, and where the exam is one of the archive a page of reasons, why/*.html, for each
+            proposal of the rule packs in force on its day (some seconds each).
+        templates
+            Folder of local templates (`eduq.bulletins.template_folder.open_templates`), or None for the shipped ones.
         progress
             Called with stage, done, total.
 
         Returns
         -------
         list of Path
-            What was written: bulletin.md, bulletin.html, tables.xlsx, results/*.parquet (declines and series with an archive),
-            run.json.
+            What was written: bulletin.md, bulletin.html, tables.xlsx (bulletin.docx, bulletin.pdf), results/*.parquet (declines
+            and series with an archive), run.json.
 
         Raises
         ------
         UsageError
-            ``output_not_ours``: the folder holds files of others. ``output_unwritable``: it cannot be made.
+            ``output_not_ours``: the folder holds files of others. ``output_unwritable``: it cannot be made. ``format_unknown``.
+            ``paper_library_missing``: pdf without its extra.
         """
+        from eduq.bulletins.template_folder import open_templates
+
+        opened = None if templates is None else open_templates(templates)
+        formats = check_formats(formats)
         target = Path(folder)
         if target.exists() and not (target.is_dir() and (not any(target.iterdir()) or (target / RUN_RECORD).is_file())):
             raise UsageError("output_not_ours", folder=str(target))
@@ -149,13 +176,31 @@ class Analysis:
         with scratch_folder as scratch:
             part = Path(scratch) / "new"
             part.mkdir()
-            written = write_documents(self, part, lang, now, progress)
+            written = write_documents(self, part, lang, now, progress, opened, formats=formats)
+            if "review" in formats:
+                written += self._write_review(part, lang, progress)
             if target.exists():
                 target.replace(Path(scratch) / "old")
             part.replace(target)
         return [target / path.relative_to(part) for path in written]
 
-    def feedback(self, folder: PathLike, *, lang: Lang = "zh", progress: Progress | None = None) -> Path:
+    def _write_review(self, folder: Path, lang: Lang, progress: Progress | None) -> list[Path]:
+        history = self.publishable.history
+        stored = history is not None and history.origin == "archived"
+        clock = Clock()
+        with clock.stage("review", progress):
+            return write_review(
+                [self.publishable],
+                folder,
+                lang=lang,
+                archive=self.archive if stored else None,
+                as_of=self.publishable.exam.exam.date,
+                progress=progress,
+            )
+
+    def feedback(
+        self, folder: PathLike, *, lang: Lang = "zh", templates: PathLike | None = None, progress: Progress | None = None
+    ) -> Path:
         """Write a feedback sheet per teacher and class, for their own eyes alone, and return the list of files for the office.
 
         Raises
@@ -165,7 +210,7 @@ class Analysis:
         """
         if self.teaching is None:
             raise UsageError("feedback_not_made")
-        return write_feedback(self.teaching, folder, lang=lang, progress=progress)
+        return write_feedback(self.teaching, folder, lang=lang, templates=templates, progress=progress)
 
 
 def _load_libraries() -> None:
@@ -364,6 +409,7 @@ def analyze(
             growth=growth,
             targets=targets,
         )  # fmt: skip
+        check_edition(edition)  # a run's folder holds more than the bulletin: outward editions are made by protect alone
         publishable = protect(results, edition=edition)
     return Analysis(
         scores=scores,
@@ -375,4 +421,6 @@ def analyze(
         equity=equity,
         growth=growth,
         teaching=teaching,
+        results=results,
+        archive=store,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,8 +19,10 @@ from eduq.manifest import versions
 from eduq.pipeline.clock import Clock, Progress
 from eduq.pipeline.comparisons import comparison_tables
 from eduq.pipeline.equities import equity_tables
+from eduq.pipeline.papers import USUAL_FORMATS, write_papers
 
 if TYPE_CHECKING:
+    from eduq.bulletins.template_folder import TemplateFolder
     from eduq.pipeline.analysis import Analysis
 
 __all__ = ["RUN_RECORD", "render_bulletin", "write_documents"]
@@ -27,22 +31,35 @@ RUN_RECORD = "run.json"
 
 
 def write_documents(
-    analysis: Analysis, folder: Path, lang: Lang, now: dt.datetime | None, progress: Progress | None
+    analysis: Analysis,
+    folder: Path,
+    lang: Lang,
+    now: dt.datetime | None,
+    progress: Progress | None,
+    templates: TemplateFolder | None = None,
+    formats: Sequence[str] = USUAL_FORMATS,
 ) -> list[Path]:
     from eduq.bulletins.context import build_context
     from eduq.bulletins.render import render_html, render_markdown
     from eduq.bulletins.workbook import write_workbook
 
     clock = Clock(dict(analysis.timings))
-    paths = [folder / name for name in ("bulletin.html", "bulletin.md", "tables.xlsx")]
+    names = {"html": "bulletin.html", "md": "bulletin.md", "xlsx": "tables.xlsx"}
+    paths = [folder / name for form, name in names.items() if form in formats]
     with ThreadPoolExecutor(1) as beside:  # the workbook's compression leaves the interpreter free for the bulletin
-        workbook = beside.submit(write_workbook, analysis.publishable, lang, paths[2])
+        workbook = (
+            beside.submit(write_workbook, analysis.publishable, lang, folder / names["xlsx"]) if "xlsx" in formats else None
+        )
         with clock.stage("bulletin", progress):
             context = build_context(analysis.publishable, lang)
-            paths[0].write_text(render_html(context), encoding="utf-8")
-            paths[1].write_text(render_markdown(context), encoding="utf-8")
+            if "html" in formats:
+                (folder / names["html"]).write_text(render_html(context, templates=templates), encoding="utf-8")
+            if "md" in formats:
+                (folder / names["md"]).write_text(render_markdown(context, templates=templates), encoding="utf-8")
+            paths += write_papers(context, folder, formats)
         with clock.stage("workbook", progress):
-            workbook.result()
+            if workbook is not None:
+                workbook.result()
     with clock.stage("results", progress):
         results = folder / "results"
         results.mkdir()
@@ -100,7 +117,13 @@ def _run_record(analysis: Analysis, lang: Lang, now: dt.datetime | None, seconds
     }
 
 
-def render_bulletin(publishable: Publishable, *, format: Literal["html", "markdown"] = "html", lang: Lang = "zh") -> str:
+def render_bulletin(
+    publishable: Publishable,
+    *,
+    format: Literal["html", "markdown"] = "html",
+    lang: Lang = "zh",
+    templates: str | os.PathLike[str] | None = None,
+) -> str:
     """Return the bulletin of publishable results as one text.
 
     Parameters
@@ -111,16 +134,22 @@ def render_bulletin(publishable: Publishable, *, format: Literal["html", "markdo
         ``html`` (self-contained) or ``markdown``.
     lang
         ``zh`` or ``en``.
+    templates
+        Folder of local templates, or None for the shipped ones.
 
     Raises
     ------
     UsageError
         ``format_unknown``.
+    SettingsError
+        ``template_…``: a local template, with file, line and what is missing.
     """
     from eduq.bulletins.context import build_context
     from eduq.bulletins.render import render_html, render_markdown
+    from eduq.bulletins.template_folder import open_templates
 
     renderers = {"html": render_html, "markdown": render_markdown}
     if format not in renderers:
         raise UsageError("format_unknown", format=format, known=", ".join(renderers))
-    return renderers[format](build_context(publishable, lang))
+    opened = None if templates is None else open_templates(templates)
+    return renderers[format](build_context(publishable, lang), templates=opened)

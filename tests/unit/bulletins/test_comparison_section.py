@@ -66,7 +66,7 @@ def test_the_headline_counts_what_the_adjusted_q_tells_apart() -> None:
     apart = main.filter(pl.col("q_value") <= 0.05)
     above = apart.filter(pl.col("contrast") > 0).height
     lead, last = texts(section_of(shown))[:2]
-    assert lead.startswith(f"7 所学校参加比较，其中 {apart.height} 所")
+    assert lead.startswith(f"6 所学校参加比较，其中 {apart.height} 所")  # one small, one withheld for its sake
     assert f"高于 {above} 所，低于 {apart.height - above} 所" in lead
     assert "未能区分不等于相同" in lead
     could = main.filter("could_be_last")
@@ -82,13 +82,13 @@ def test_the_table_gives_every_school_its_range_of_places_and_never_ranks_a_smal
     cells = {say(line["cells"][0], "zh"): dict(zip(ids, line["cells"], strict=True)) for line in made["rows"]}
     assert set(cells) == set(SIZES)
     assert re.fullmatch(r"\d+(–\d+)? 位", say(cells["S01"]["ranks"], "zh"))
-    assert cells["S06"]["contrast"] is not None
+    assert cells["S06"]["contrast"] == {"reason": "secondary"}  # else S07 is the area less all others
     assert cells["S06"]["ranks"] is None
     assert cells["S06"]["ends"] is None
     assert cells["S07"]["contrast"] == {"reason": "below_min_n"}
     assert all(value is None for name, value in cells["S07"].items() if name not in ("unit", "n", "contrast"))
     notes = " ".join(say(said, "zh") for said in made["notes"])
-    assert "只作比较、不排名次" in notes
+    assert "倒推" in notes
     assert "不是名次" in notes
 
 
@@ -167,7 +167,7 @@ def test_the_workbook_has_every_line_and_no_number_of_a_small_school(tmp_path: P
     shown = publishable()
     write_workbook(shown, "zh", tmp_path / "tables.xlsx")
     book = CalamineWorkbook.from_path(tmp_path / "tables.xlsx")
-    assert {"比较", "各率比较", "结对", "片区内比较"} <= set(book.sheet_names)
+    assert {"比较", "各率比较"} <= set(book.sheet_names)
     head, *lines = book.get_sheet_by_name("比较").to_python()
     assert shown.comparisons is not None
     assert len(lines) == shown.comparisons.frame.filter(~pl.col("measure").is_in(["pass_rate", "excellent_rate"])).height

@@ -320,3 +320,29 @@ def test_agreement_is_over_the_four_ways(linked: LinkedTable, growth: ExamGrowth
     rho = compare_growth(ways).spearman["bands"][0]
     told = growth.agreement.filter(paper="math", growth="z_gain", other="bands")["spearman"].item()
     assert told == pytest.approx(rho)
+
+
+def test_a_prior_of_one_paper_stands_for_its_composite() -> None:
+    now, old = exams()
+    one = build_scores(
+        [
+            {"person_id": f"{row['person_id']}", "school_id": row["school_id"], "math": row["math"] / 100}
+            for row in old.frame.iter_rows(named=True)
+        ],
+        full={"math": 100},
+        exam={"exam": {"id": "one-exam", "date": "2025-06-01"}},
+    )
+    found = measure_exam_growth(link_exams(now, [one], settings=RunSettings()), exam_id="now-exam", settings=RunSettings())
+    shown = found.frame.filter(paper="math", growth="percentile")
+    assert shown["estimate"].null_count() < shown.height
+    assert shown["estimate"].is_between(1, 99).any()
+
+
+def test_a_pupil_alone_is_too_few_and_not_without_spread() -> None:
+    now, old = exams()
+    others = pl.when(pl.int_range(pl.len()) == 0).then("person_id").otherwise(pl.lit("x") + pl.col("person_id"))
+    alone = dataclasses.replace(old, frame=old.frame.with_columns(others.alias("person_id")))
+    found = measure_exam_growth(link_exams(now, [alone], settings=RunSettings()), exam_id="now-exam", settings=RunSettings())
+    reasons = set(found.frame.filter(pl.col("growth").is_in(["z_gain", "bands"]))["reason"])
+    assert "growth_too_few_pupils" in reasons
+    assert "growth_column_constant" not in reasons

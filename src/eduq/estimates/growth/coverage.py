@@ -37,6 +37,8 @@ RESULT_COLUMNS = (
 )
 """Columns of every frame of units."""
 _FEW_GROUPS = 1 << 16
+_LEAST = 3
+"""Fewer pupils have no spread to speak of."""
 OWN_SD = 10
 """Units with fewer pupils take the SD pooled over all units."""
 
@@ -209,8 +211,10 @@ def refuse_no_spread(rows: GrowthRows) -> None:
     Raises
     ------
     NotAssessableError
-        ``growth_column_constant``.
+        ``growth_too_few_pupils``, ``growth_column_constant``.
     """
+    if len(rows.y) < _LEAST:
+        raise NotAssessableError("growth_too_few_pupils", n=len(rows.y), p=_LEAST - 1)
     for name, values in ((rows.outcome, rows.y), *((name, rows.x[:, place]) for place, name in enumerate(rows.prior))):
         if np.ptp(values) == 0:
             raise NotAssessableError("growth_column_constant", column=name)

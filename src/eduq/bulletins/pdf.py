@@ -1,0 +1,89 @@
+"""The bulletin as PDF in the form of an official document, set by typst (extra ``pdf``)."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from eduq.bulletins.word_figures import find_chinese_fonts, paper_svg
+from eduq.bulletins.word_fit import ACROSS, UPRIGHT
+from eduq.bulletins.word_parts import Part, arrange_parts
+from eduq.errors import UsageError
+from eduq.resources import package_path
+
+__all__ = ["check_pdf", "write_pdf"]
+
+_TALLEST = {False: 500.0, True: 330.0}
+_VIEW = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
+_FONT = 'font-family="sans-serif"'
+_FONTS = 'font-family="Noto Sans CJK SC, Source Han Sans SC, Microsoft YaHei, SimHei, PingFang SC, sans-serif"'
+
+
+def check_pdf() -> None:
+    """Stop where the library that sets the PDF is not installed.
+
+    Raises
+    ------
+    UsageError
+        ``paper_library_missing``.
+    """
+    try:
+        import typst  # noqa: F401
+    except ImportError:
+        raise UsageError("paper_library_missing", library="typst", format="pdf") from None
+
+
+def write_pdf(context: dict[str, Any], path: Path) -> None:
+    """Write the bulletin as PDF.
+
+    Parameters
+    ----------
+    context
+        What `eduq.bulletins.build_context` gives.
+    path
+        File to write. The same context gives the same bytes on a machine with the same fonts.
+
+    Raises
+    ------
+    UsageError
+        ``paper_library_missing``: install the extra ``pdf``. ``paper_font_missing``: no font here draws Chinese.
+        ``paper_unwritable``: typst could not set the page.
+    """
+    check_pdf()
+    import typst
+
+    if not find_chinese_fonts():
+        raise UsageError("paper_font_missing", format="pdf")
+    paper = arrange_parts(context)
+    groups: list[dict[str, Any]] = [{"turned": False, "parts": []}]
+    for part in paper.pop("parts"):
+        turned = bool(part.get("turned"))
+        first = turned != groups[-1]["turned"]
+        if first:
+            groups.append({"turned": turned, "parts": []})
+        groups[-1]["parts"].append(_prepared(part, first))
+    paper["groups"] = groups
+    try:
+        typst.compile(
+            str(package_path("bulletins", "templates", "bulletin.typ")),
+            output=str(path),
+            sys_inputs={"paper": json.dumps(paper, ensure_ascii=False)},
+            timestamp=0,
+        )
+    except typst.TypstError as problem:
+        raise UsageError("paper_unwritable", format="pdf", problem=str(problem)) from problem
+
+
+def _prepared(part: Part, first: bool) -> Part:
+    """Return a part as the template takes it: a figure in black and grey, told whether its height bounds it."""
+    if part["kind"] == "annex":
+        return part | {"first": first}
+    if part["kind"] != "figure":
+        return part
+    svg = paper_svg(part["svg"]).replace(_FONT, _FONTS)
+    view = _VIEW.search(svg)
+    turned = bool(part.get("turned"))
+    tall = view is not None and float(view[2]) / float(view[1]) * (ACROSS if turned else UPRIGHT) > _TALLEST[turned]
+    return part | {"svg": svg, "tall": tall}

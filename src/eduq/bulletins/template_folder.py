@@ -1,0 +1,283 @@
+"""Local templates: a folder whose files stand in for the shipped ones of the same name, run in Jinja's sandbox.
+
+A template is code from a folder that someone may have been handed: it sees the bulletin context and nothing else, reads no file
+but those of its folder and the shipped ones, and may make no page that asks for anything from outside.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eduq.errors import Place, SettingsError
+from eduq.resources import package_path
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = [
+    "SHIPPED",
+    "TemplateFolder",
+    "broken_templates",
+    "open_templates",
+    "refuse_outside",
+    "shipped_templates",
+    "template_environment",
+]
+
+SHIPPED = "shipped/"
+"""Leads the name of a shipped template that a local one extends or includes: ``{% extends "shipped/bulletin.html" %}``."""
+
+_SUFFIXES = (".html", ".md", ".css")
+_VERSION = re.compile(r"\{#-?\s*context\s+(\d+)\s*-?#\}")
+_QUOTED = re.compile(r"'([^']+)'")
+_MAX_BYTES = 1_000_000
+_MAX_REPEAT = 100_000
+_LOADING = ("script", "iframe", "frame", "object", "embed", "link", "base", "form", "portal", "applet")
+_SOURCES = ("src", "srcset", "poster", "background", "data", "action", "formaction", "ping", "manifest")
+_STYLE_LOADS = re.compile(r"@import|image-set\s*\(|url\s*\(\s*[\"']?\s*(?!data:|#|[\"']?\s*\))", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class TemplateFolder:
+    """The local templates of a folder, read once.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    sources
+        File name and text of each template, sorted by name.
+    """
+
+    path: Path
+    sources: tuple[tuple[str, str], ...]
+
+    def names(self) -> tuple[str, ...]:
+        """Return the file names."""
+        return tuple(name for name, _ in self.sources)
+
+
+@cache
+def shipped_templates() -> Mapping[str, str]:
+    """Return name and text of the shipped templates."""
+    folder = package_path("bulletins", "templates")
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir()) if path.suffix in _SUFFIXES}
+
+
+def open_templates(path: str | os.PathLike[str], *, version: int = 1) -> TemplateFolder:
+    """Read a folder of local templates and check it as far as that goes without a bulletin.
+
+    Parameters
+    ----------
+    path
+        Folder with .html, .md and .css files, none deeper; other files are left alone.
+    version
+        Version of the bulletin context. A template may state the one it was written for, ``{# context 1 #}``.
+
+    Returns
+    -------
+    TemplateFolder
+
+    Raises
+    ------
+    SettingsError
+        ``template_folder`` (not a folder, or nothing in it), ``template_version``, ``template_syntax``, ``template_missing``
+        (extends or includes what is neither in the folder nor shipped), ``template_unused`` (neither stands in for a shipped
+        template nor is included by one that does: a name misspelt).
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise SettingsError("template_folder", folder=str(folder))
+    sources = {file.name: _read(file, folder) for file in sorted(folder.iterdir()) if file.suffix in _SUFFIXES}
+    if not sources:
+        raise SettingsError("template_folder", folder=str(folder))
+    for name, source in sources.items():
+        for stated in _VERSION.finditer(source):
+            if int(stated[1]) != version:
+                row = source.count("\n", 0, stated.start()) + 1
+                raise SettingsError("template_version", Place(file=name, row=row), stated=stated[1], version=version)
+    found = TemplateFolder(folder, tuple(sources.items()))
+    _refuse_unused(found)
+    return found
+
+
+def _read(file: Path, folder: Path) -> str:
+    """Return the text of a file that lies in the folder itself (a link out of it does not)."""
+    place = Place(file=file.name)
+    if file.resolve().parent != folder.resolve() or not file.is_file():
+        raise SettingsError("template_unsafe", place, said=file.name)
+    try:
+        if file.stat().st_size > _MAX_BYTES:
+            raise SettingsError("template_syntax", place, said=f"> {_MAX_BYTES} bytes")
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError("template_syntax", place, said=type(error).__name__) from None
+
+
+def _refuse_unused(templates: TemplateFolder) -> None:
+    from jinja2 import TemplateSyntaxError
+    from jinja2.meta import find_referenced_templates
+
+    shipped = shipped_templates()
+    environment = template_environment(templates, autoescape=True)
+    used: set[str] = set()
+    for name, source in templates.sources:
+        try:
+            referred = list(find_referenced_templates(environment.parse(source)))
+        except TemplateSyntaxError as error:
+            raise SettingsError("template_syntax", Place(file=name, row=error.lineno), said=error.message or "") from None
+        if None in referred:  # a computed name: known only when it is run
+            return
+        used.update(other for other in referred if other is not None)
+        for other in referred:
+            if other is not None and other not in templates.names() and other.removeprefix(SHIPPED) not in shipped:
+                row = next((n for n, line in enumerate(source.splitlines(), start=1) if str(other) in line), None)
+                raise SettingsError("template_missing", Place(file=name, row=row), name=other)
+    for name in templates.names():
+        if name not in shipped and name not in used:
+            raise SettingsError("template_unused", Place(file=name), known=", ".join(shipped))
+
+
+def _repeated(value: Any) -> float:
+    return len(value) if isinstance(value, (str, list, tuple)) else abs(value)
+
+
+@cache
+def template_environment(templates: TemplateFolder | None, *, autoescape: bool) -> Environment:
+    """Return a Jinja environment: shipped templates, local ones before them and in the sandbox."""
+    from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound
+    from jinja2.exceptions import SecurityError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    local = dict(templates.sources) if templates is not None else {}
+    shipped = shipped_templates()
+
+    class Loader(BaseLoader):
+        def get_source(self, environment: Environment, template: str) -> tuple[str, str, None]:
+            if template in local:
+                return local[template], template, None
+            if (name := template.removeprefix(SHIPPED)) in shipped:
+                return shipped[name], SHIPPED + name, None
+            raise TemplateNotFound(template)
+
+    class Sandbox(ImmutableSandboxedEnvironment):
+        intercepted_binops = frozenset(["*", "**", "%"])
+
+        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+            numbers = isinstance(left, (int, float)) and isinstance(right, (int, float))
+            if operator == "**" or (not numbers and (operator == "%" or _repeated(left) * _repeated(right) > _MAX_REPEAT)):
+                raise SecurityError(operator)
+            return super().call_binop(context, operator, left, right)
+
+    made = (Environment if templates is None else Sandbox)(
+        loader=Loader(),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    if templates is not None:
+        for name in ("lipsum", "cycler", "joiner"):
+            made.globals.pop(name, None)
+        for name in ("format", "center", "indent", "pprint", "attr", "xmlattr"):
+            made.filters.pop(name, None)
+    return made
+
+
+@contextmanager
+def broken_templates(templates: TemplateFolder | None) -> Iterator[None]:
+    """Turn what goes wrong in a local template into an error that names file, line and what is missing."""
+    if templates is None:
+        yield
+        return
+    from jinja2 import TemplateError, TemplateNotFound, TemplateSyntaxError, UndefinedError
+    from jinja2.exceptions import SecurityError
+
+    try:
+        yield
+    except SettingsError:
+        raise
+    except SecurityError as error:
+        raise SettingsError("template_unsafe", _place(error, templates), said=error.message or "") from None
+    except UndefinedError as error:
+        names = _QUOTED.findall(error.message or "")
+        raise SettingsError("template_broken", _place(error, templates), name=names[-1] if names else error.message) from None
+    except TemplateNotFound as error:
+        raise SettingsError("template_missing", _place(error, templates), name=error.name) from None
+    except TemplateSyntaxError as error:
+        raise SettingsError("template_syntax", Place(file=error.name, row=error.lineno), said=error.message or "") from None
+    except TemplateError as error:
+        raise SettingsError("template_syntax", _place(error, templates), said=error.message or "") from None
+    except Exception as error:  # what a template can do to a value is not bounded; its message might hold that value
+        raise SettingsError("template_syntax", _place(error, templates), said=type(error).__name__) from None
+
+
+def _place(error: BaseException, templates: TemplateFolder) -> Place:
+    """Return the innermost line of a local template on the way to an error, or of a shipped one where none is."""
+    local, shipped = None, None
+    step = error.__traceback__
+    while step is not None:
+        name = step.tb_frame.f_code.co_filename
+        if name in templates.names():
+            local = Place(file=name, row=step.tb_lineno)
+        elif name.startswith(SHIPPED):
+            shipped = Place(file=name, row=step.tb_lineno)
+        step = step.tb_next
+    return local or shipped or Place(file=templates.path.name)
+
+
+class _Outside(HTMLParser):
+    """Finds what makes a browser ask for something, or run something."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.found: tuple[str, int] | None = None
+        self.in_style = False
+
+    def _note(self, said: str) -> None:
+        self.found = self.found or (said, self.getpos()[0])
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.in_style = tag == "style"
+        if tag in _LOADING:
+            self._note(f"<{tag}>")
+        for name, value in attrs:
+            given = "".join((value or "").split()).lower()
+            runs = name.startswith("on") or given.startswith(("javascript:", "vbscript:"))
+            loads = name in _SOURCES and given and not given.startswith("data:image/")
+            refers = name in ("href", "xlink:href") and tag != "a" and not given.startswith("#")
+            moves = name == "http-equiv" and given == "refresh"
+            styles = name not in ("href", "alt", "title", "aria-label") and _STYLE_LOADS.search(value or "")
+            if runs or loads or refers or moves or styles:
+                self._note(f"<{tag} {name}>")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.in_style = False
+
+    def handle_data(self, data: str) -> None:
+        if self.in_style and (loads := _STYLE_LOADS.search(data)):
+            self._note(loads[0])
+
+
+def refuse_outside(page: str, name: str) -> None:
+    """Refuse a page from a local template that would ask for anything from outside, or run a script.
+
+    Raises
+    ------
+    SettingsError
+        ``template_outside`` names what was found.
+    """
+    parser = _Outside()
+    parser.feed(page)
+    parser.close()
+    if parser.found is not None:
+        raise SettingsError("template_outside", Place(file=name), said=parser.found[0])

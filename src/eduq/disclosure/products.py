@@ -1,0 +1,176 @@
+"""What an edition may show of one product of the yearly cadence: exams of a period, what changed, what is open."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+import polars as pl
+
+from eduq.disclosure.editions import EXAM_EDITIONS, check_edition
+from eduq.disclosure.exams import ExamResults, Publishable, protect
+from eduq.disclosure.histories import History, PublishableHistory, protect_history
+from eduq.disclosure.target_reviews import protect_targets
+from eduq.estimates.targets.results import TargetReview
+from eduq.settings import Edition, RunSettings
+
+__all__ = ["NEWS", "OPEN_ITEMS", "PRODUCTS", "Product", "ProductFacts", "PublishableProduct", "protect_product"]
+
+Product = Literal["check", "dispatch", "quarterly", "term", "annual", "government", "research", "school", "teacher", "subject"]
+PRODUCTS: tuple[Product, ...] = (
+    *("check", "dispatch", "quarterly", "term", "annual", "government", "research", "school", "teacher", "subject"),
+)
+
+NEWS: dict[str, pl.DataType] = {
+    "exam_id": pl.String(),
+    "name": pl.String(),
+    "date": pl.Date(),
+    "year_group": pl.String(),
+    "purpose": pl.String(),
+    "n_candidates": pl.Int64(),
+    "n_schools": pl.Int64(),
+    "news": pl.Enum(("new", "corrected", "unchanged")),
+}
+"""One line per exam of the period: ``news`` against the last issue of the same product and edition (new where there is none).
+Of exams from before the period (``earlier_news``) only those added or corrected since that issue."""
+
+OPEN_ITEMS: dict[str, pl.DataType] = {
+    "kind": pl.Enum(("proposal", "target", "participation", "data_quality")),
+    "item": pl.String(),
+    "unit_type": pl.String(),
+    "unit": pl.String(),
+    "owner": pl.String(),
+    "due": pl.Date(),
+    "status": pl.Enum(("open", "overdue", "closed")),
+    "exam_id": pl.String(),
+    "n": pl.Int64(),
+}
+"""One line per matter that waits for somebody: ``item`` is a rule id, target id, paper or check code; ``owner`` who decides or
+signed (null: to be named); ``n`` how many it concerns."""
+
+
+@dataclass(frozen=True)
+class ProductFacts:
+    """Everything known for a product before an audience is chosen; not to be shown as it is.
+
+    Attributes
+    ----------
+    product, period, first, last
+        What is made, the period as written (``2025Q4``) and its first and last day.
+    today, archive_version
+        The day it is made as of, and the version of the archive that was read.
+    exams
+        Exams of the period, oldest first, each analysed.
+    news, open_items
+        `NEWS` and `OPEN_ITEMS`.
+    histories
+        Courses over the years by year group.
+    verdicts, decisions, targets
+        Proposals awaiting a decision (`eduq.tables.VERDICTS`), decisions of the period (`eduq.tables.DECISIONS`), reviewed
+        targets (`eduq.tables.TARGET_REVIEWS`).
+    names
+        unit_type to unit to name, as the registers have them.
+    settings
+        Of the run.
+    unit
+        The school, teacher or subject a product is for; None for the others.
+    last_issue
+        When the same product and edition was last issued; None: never.
+    earlier_news
+        `NEWS` of exams from before the period: what came in too late for an earlier issue, or was corrected since.
+    """
+
+    product: Product
+    period: str
+    first: dt.date
+    last: dt.date
+    today: dt.date
+    archive_version: int
+    exams: tuple[ExamResults, ...]
+    news: pl.DataFrame
+    open_items: pl.DataFrame
+    histories: Mapping[str, History]
+    verdicts: pl.DataFrame
+    decisions: pl.DataFrame
+    targets: pl.DataFrame
+    names: Mapping[str, Mapping[str, str]]
+    settings: RunSettings
+    unit: str | None = None
+    last_issue: dt.date | None = None
+    earlier_news: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=NEWS))
+
+
+@dataclass(frozen=True)
+class PublishableProduct:
+    """What an edition may show of a product; frames as in `ProductFacts`, protected.
+
+    Attributes
+    ----------
+    edition
+        The audience.
+    exams
+        What may be shown of each exam.
+    certificate
+        What was withheld and how that was proved: plain numbers and strings; empty where nothing had to be withheld.
+    """
+
+    edition: Edition
+    product: Product
+    period: str
+    first: dt.date
+    last: dt.date
+    today: dt.date
+    archive_version: int
+    exams: tuple[Publishable, ...]
+    news: pl.DataFrame
+    open_items: pl.DataFrame
+    histories: Mapping[str, PublishableHistory]
+    verdicts: pl.DataFrame
+    decisions: pl.DataFrame
+    targets: pl.DataFrame
+    names: Mapping[str, Mapping[str, str]]
+    settings: RunSettings
+    unit: str | None = None
+    last_issue: dt.date | None = None
+    earlier_news: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=NEWS))
+    certificate: Mapping[str, Any] = field(default_factory=dict)
+
+
+def protect_product(facts: ProductFacts, *, edition: str, issued: pl.DataFrame | None = None) -> PublishableProduct:
+    """Make the facts of a product publishable for one audience.
+
+    Every exam passes `eduq.disclosure.protect`, beside all that was issued before. The bureau edition names schools; of
+    histories and targets it withholds the numbers of units with fewer than ``min_n_reporting`` candidates. The editions for
+    government and public hold the exams only: no school's course, no target, no verdict, no decision, no open item, no name.
+
+    Parameters
+    ----------
+    facts
+        What is known for the product.
+    edition
+        The audience.
+    issued
+        The ledger of issued editions (`eduq.tables.ISSUED`), which a withheld number must be safe beside.
+
+    Raises
+    ------
+    DisclosureError
+        ``edition_unknown`` or ``edition_not_available``, and those of `eduq.disclosure.protect`.
+    """
+    check_edition(edition, EXAM_EDITIONS)
+    told = [] if issued is None else issued["content"].drop_nulls().to_list()
+    exams = tuple(protect(results, edition=edition, issued=told) for results in facts.exams)
+    same = {one.name: getattr(facts, one.name) for one in fields(facts)}
+    if edition != "bureau":
+        kept: dict[str, Any] = {name: getattr(facts, name).clear() for name in ("open_items", "verdicts", "decisions", "targets")}
+        kept |= {"histories": {}, "names": {}, "edition": "government" if edition == "government" else "public"}
+    else:
+        min_n = facts.settings.min_n_reporting
+        kept = {
+            "edition": "bureau",
+            "histories": {year_group: protect_history(history, min_n) for year_group, history in facts.histories.items()},
+            "targets": protect_targets(TargetReview(frame=facts.targets, settings={}), min_n).frame,
+        }
+    return PublishableProduct(**(same | kept | {"exams": exams}))

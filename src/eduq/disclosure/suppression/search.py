@@ -1,0 +1,134 @@
+"""Which further cells to withhold so that those that must be are protected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+from eduq.disclosure.suppression.blocks import AREA, Block, Cell
+from eduq.disclosure.suppression.bounds import bound_cell
+from eduq.errors import DisclosureError
+
+__all__ = ["Protection", "protect_block"]
+
+_TRIES = 40
+_SLACK = 1e-6
+
+
+@dataclass(frozen=True)
+class Protection:
+    """What is withheld of one block, and what can be inferred of it.
+
+    Attributes
+    ----------
+    primary, secondary
+        Cells that must be withheld, and those withheld for their sake.
+    intervals
+        For each primary cell the least and greatest total that agree with everything shown.
+    required
+        Width each of them needs.
+    """
+
+    primary: frozenset[Cell]
+    secondary: frozenset[Cell]
+    intervals: dict[Cell, tuple[float, float]]
+    required: dict[Cell, float]
+
+    @property
+    def narrowest(self) -> float | None:
+        """Smallest ratio of proven to required width; None where nothing had to be withheld or nothing can be."""
+        ratios = [(high - low) / self.required[cell] for cell, (low, high) in self.intervals.items() if self.required[cell] > 0]
+        return min(ratios, default=None)
+
+
+def protect_block(
+    block: Block,
+    *,
+    shown: Collection[Cell],
+    primary: Collection[Cell],
+    required: Callable[[Cell], float],
+    withheld: Collection[Cell] = (),
+    known: Collection[Cell] = (),
+) -> Protection:
+    """Withhold cells until no total that must be withheld can be inferred closer than required.
+
+    The width required is never more than what the total of the area alone leaves open: where nobody at all reached a mark,
+    everybody knows it of every school.
+
+    Parameters
+    ----------
+    block
+        The quantity.
+    shown
+        Units the document would show.
+    primary
+        Those of them, or units not shown at all, that must be protected.
+    required
+        Width of the interval a unit needs, in the quantity's unit.
+    withheld
+        Units withheld already for another quantity: they cost nothing more.
+    known
+        Units an issued document shows already: they cannot be withheld any more.
+
+    Raises
+    ------
+    DisclosureError
+        ``disclosure_issued`` where a document issued before tells what must be withheld, ``disclosure_unprovable`` where nothing
+        more can be withheld and a total is still too well known.
+    """
+    told = frozenset(known) & block.members.keys()
+    first = frozenset(primary) & block.members.keys()
+    hidden = set(first) | set(frozenset(withheld) & frozenset(shown))
+    needed = {cell: _needed(block, cell, required(cell)) for cell in sorted(first)}
+    intervals: dict[Cell, tuple[float, float]] = {}
+    while True:
+        visible = (frozenset(shown) - hidden) | told
+        intervals = {cell: bound_cell(block, visible, cell) for cell in needed}
+        open_cells = [cell for cell, (low, high) in intervals.items() if high - low < needed[cell] - _SLACK]
+        if not open_cells:
+            break
+        target = min(open_cells, key=lambda cell: (block.sizes[cell], cell))
+        chosen = _choose(block, visible, told, target, needed[target])
+        if chosen is None:
+            low, high = bound_cell(block, told, target)
+            code = "disclosure_issued" if high - low < needed[target] - _SLACK else "disclosure_unprovable"
+            raise DisclosureError(code, unit="/".join(target))
+        hidden |= chosen
+    return Protection(first, frozenset(hidden) - first, intervals, needed)
+
+
+def _needed(block: Block, cell: Cell, width: float) -> float:
+    low, high = block.from_area(cell)
+    return max(0.0, min(width, high - low))
+
+
+def _choose(block: Block, visible: frozenset[Cell], told: frozenset[Cell], target: Cell, needed: float) -> frozenset[Cell] | None:
+    """Return the cheapest cells that suffice, else those that open the interval most; None when nothing is left."""
+    best: tuple[float, frozenset[Cell]] | None = None
+    for tried, bundle in enumerate(_bundles(block, visible, told, target)):
+        low, high = bound_cell(block, (visible - bundle) | told, target)
+        if high - low >= needed - _SLACK:
+            return bundle
+        if best is None or high - low > best[0] + _SLACK:
+            best = (high - low, bundle)
+        if tried >= _TRIES:
+            break
+    return best[1] if best else None
+
+
+def _bundles(block: Block, visible: frozenset[Cell], told: frozenset[Cell], target: Cell) -> Iterator[frozenset[Cell]]:
+    """Give sibling units by cost: those with most shown parents in common first, then few candidates; alone, and with whatever
+    else would tell them."""
+    own = set(block.members[target].tolist())
+    parts = {unit: set(block.members[unit].tolist()) for unit in visible if unit in block.members}
+    free = [unit for unit in parts if unit != AREA and unit not in told and parts[unit]]
+    around = [unit for unit in parts if own <= parts[unit]]
+
+    def common(unit: Cell) -> int:
+        return sum(parts[unit] <= parts[other] for other in around)
+
+    for unit in sorted(free, key=lambda unit: (-common(unit), block.sizes[unit], unit)):
+        yield frozenset({unit})
+        tells = {other for other in free if other != unit and parts[other] & parts[unit] and not (own and own <= parts[other])}
+        if tells:
+            yield frozenset({unit, *tells})
