@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,3 +158,19 @@ def test_analyze_takes_a_prior_and_writes_growth(run: Run, tmp_path: Path) -> No
     assert found.filter(pl.col("n") < 10)["estimate"].null_count() == found.filter(pl.col("n") < 10).height
     record = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
     assert record["provenance"]["prior_exams"] == PRIOR
+
+
+def test_a_unit_of_three_pupils_has_no_numbers(run: Run, tmp_path: Path) -> None:
+    draw = random.Random(3)
+    rows = ["单位,前,后"]
+    for unit, size in (("甲", 40), ("乙", 35), ("丙", 30), ("丁", 30), ("戊", 25), ("小", 3)):
+        for _ in range(size):
+            before = draw.gauss(60, 12)
+            rows.append(f"{unit},{before:.1f},{before + draw.gauss(2, 8):.1f}")
+    table = tmp_path / "表.csv"
+    table.write_text("\n".join(rows), encoding="gb18030")
+    done = run("growth", table, "--outcome", "后", "--prior", "前", "--unit", "单位", "--format", "json")
+    lines = [line for line in json.loads(done.stdout)["units"] if line["unit"] == "小"]
+    assert {line["reason"] for line in lines} == {"below_min_n"}
+    assert all(line[name] is None for line in lines for name in ("estimate", "ci_lower", "prior_mean", "agreement"))
+    assert {line["n"] for line in lines} == {3}

@@ -145,7 +145,11 @@ def _candidates(
     }
     names = named_units(store.registers(), "school")
     return give_frame(
-        found.frame, facts, lambda console: _show(console, found, scheme, county, store.version, names, lang), form=form, out=out
+        found.frame,
+        lambda: {**facts, "lines": found.frame.to_dicts()},
+        lambda console: _show(console, found, scheme, county, store.version, names, lang),
+        form=form,
+        out=out,
     )
 
 
@@ -210,7 +214,13 @@ def _compare(
 
     found = compare_award_schemes(schemes[0], schemes[1], county, peers=peers, as_of=day, **options)
     facts = {"schema": "eduq.award-schemes/1", "settings": found.settings}
-    return give_frame(found.frame, facts, lambda console: _show_comparison(console, found, lang), form=form, out=out)
+    return give_frame(
+        found.frame,
+        lambda: {**facts, "lines": found.frame.to_dicts()},
+        lambda console: _show_comparison(console, found, lang),
+        form=form,
+        out=out,
+    )
 
 
 def _show_comparison(console: Console, found: SchemeComparison, lang: Lang) -> None:

@@ -104,17 +104,16 @@ def _run(
     out: Path | None,
     lang: OutputLang,
 ) -> None:
-    from eduq.cli.compare_output import show_compared, write_compared
+    from eduq.cli.compare_output import give_compared
     from eduq.cli.compare_sources import compare_archive, compare_file
 
     if file is not None:
         found = compare_file(file, of_file, standards)
     else:
         found = compare_archive(named_archive(archive), of_archive, standards, lang)
-    if out is not None:
-        print(write_compared(found, out, form.value, lang.value))
-    else:
-        show_compared(found, form.value, lang.value)
+    written = give_compared(found, form.value, out, lang.value)
+    if written is not None:
+        print(written)
 
 
 def _run_pairs(
@@ -128,13 +127,12 @@ def _run_pairs(
     lang: OutputLang,
 ) -> None:
     from eduq.cli.compare_sources import pairs_of_archive, pairs_of_file
-    from eduq.cli.pairs_output import show_paired, write_paired
+    from eduq.cli.pairs_output import give_paired
 
     if file is not None:
         found = pairs_of_file(file, of_file, column)
     else:
         found = pairs_of_archive(named_archive(archive), of_archive, column, lang)
-    if out is not None:
-        print(write_paired(found, out, form.value, lang.value))
-    else:
-        show_paired(found, form.value, lang.value)
+    written = give_paired(found, form.value, out, lang.value)
+    if written is not None:
+        print(written)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import io
-import json
 import math
-import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +15,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from eduq.cli.table_output import give_frame
 from eduq.locale import Lang, has_text, text
 
 if TYPE_CHECKING:
     from eduq.estimates.comparison import ComparisonResult, Reference
 
-__all__ = ["FAMILY_HEADS", "Compared", "put_file", "show_compared", "word_value", "write_compared"]
+__all__ = ["FAMILY_HEADS", "Compared", "give_compared", "word_value"]
 
 _MAX_ROWS = 100
 _WIDTH = 132
@@ -234,57 +232,16 @@ def _with_sentences(found: Compared, lang: Lang) -> pl.DataFrame:
     return frame.with_columns(pl.Series("sentence", _sentences(found, rows, lang), dtype=pl.String))
 
 
-def _as_json(found: Compared, lang: Lang) -> str:
-    result = found.result
-    document = {
-        "schema": "eduq.compare/1",
-        "what": found.what,
-        "settings": result.settings,
-        "models": [
+def give_compared(found: Compared, form: str, out: Path | None, lang: Lang) -> Path | None:
+    """Print a comparison, or write it and return the path."""
+    result, rows = found.result, _with_sentences(found, lang)
+
+    def document() -> dict[str, Any]:
+        models = [
             {"family": dict(zip(result.columns.family, key, strict=True)), **dataclasses.asdict(model)}
             for key, model in result.models.items()
-        ],
-        "units": _with_sentences(found, lang).to_dicts(),
-    }
-    return json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True, default=str) + "\n"
+        ]
+        facts = {"schema": "eduq.compare/1", "what": found.what, "settings": result.settings}
+        return facts | {"models": models, "units": rows.to_dicts()}
 
-
-def _as_text(found: Compared, form: str, lang: Lang) -> str:
-    if form == "json":
-        return _as_json(found, lang)
-    if form == "csv":
-        return _with_sentences(found, lang).write_csv()
-    buffer = io.StringIO()
-    _print_table(found, Console(file=buffer, width=_WIDTH, highlight=False, color_system=None), lang)
-    return buffer.getvalue()
-
-
-def show_compared(found: Compared, form: str, lang: Lang) -> None:
-    """Print a comparison as table, JSON or CSV."""
-    console = Console(highlight=False)
-    if form == "table" and console.is_terminal:
-        _print_table(found, console, lang)
-    else:
-        sys.stdout.write(_as_text(found, form, lang))
-
-
-def write_compared(found: Compared, path: Path, form: str, lang: Lang) -> Path:
-    """Write a comparison to a file, whole or not at all, and return its path."""
-    return put_file(path, form, _with_sentences(found, lang), lambda: _as_text(found, form, lang))
-
-
-def put_file(path: Path, form: str, frame: pl.DataFrame, say: Callable[[], str]) -> Path:
-    """Write a frame as Parquet, or the text of another form, whole or not at all, and return the path."""
-    from eduq.errors import UsageError
-
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if form == "parquet":
-            frame.write_parquet(part)
-        else:
-            mark = "\ufeff" if form == "csv" else ""  # so that a spreadsheet reads the Chinese
-            part.write_text(mark + say(), encoding="utf-8")
-        return part.replace(path)
-    except OSError as error:
-        raise UsageError("output_unwritable", folder=str(path.parent), said=error.strerror or "") from None
+    return give_frame(rows, document, lambda console: _print_table(found, console, lang), form=form, out=out, width=_WIDTH)

@@ -46,7 +46,7 @@ def growth_command(
     lang: LangOption = OutputLang.zh,
 ) -> None:
     """Measure growth."""
-    from eduq.cli.growth_output import show_grown, write_grown
+    from eduq.cli.growth_output import give_grown
 
     chosen = choose_form(form, out)
     priors = [name for given in prior or () for name in split_names(given) or ()]
@@ -62,19 +62,20 @@ def growth_command(
         if any(value is not None for value in of_table.values()) or (archive is None and not priors):
             raise UsageError("growth_outcome_missing", option="--outcome")
         found = _from_exam(source, archive, priors, ways, of_exam | {"settings": settings}, lang)
-    if out is not None:
-        print(write_grown(found, out, chosen.value, lang.value))
-    else:
-        show_grown(found, chosen.value, lang.value)
+    written = give_grown(found, chosen.value, out, lang.value)
+    if written is not None:
+        print(written)
 
 
 def _from_table(path: Path, outcome: str, priors: list[str], ways: list[str], asked: dict[str, Any], lang: OutputLang) -> Grown:
-    from eduq.cli.growth_table import grow_table
+    from eduq.cli.growth_output import Grown
+    from eduq.estimates.table_growth import measure_table_growth
+    from eduq.settings import RunSettings
 
     if not priors:
         raise UsageError("growth_outcome_missing", option="--prior")
     joined = text("bulletin.list_joiner", lang.value).join(priors)
-    return grow_table(
+    found = measure_table_growth(
         read_aggregates(path),
         outcome=outcome,
         priors=priors,
@@ -82,7 +83,15 @@ def _from_table(path: Path, outcome: str, priors: list[str], ways: list[str], as
         ways=ways,
         covariates=split_names(asked["--covariate"]) or [],
         reliability=asked["--reliability"],
+        min_n=RunSettings().min_n_reporting,
+    )
+    return Grown(
+        frame=found.frame,
         what=text("cli.growth.of_file", lang.value, file=path.name, outcome=outcome, prior=joined),
+        settings=found.settings,
+        missing=found.missing,
+        models=found.models,
+        checks=found.checks,
     )
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from eduq.cli.table_output import give_frame
 from eduq.locale import Lang, has_text, text
 
-__all__ = ["Grown", "show_grown", "write_grown"]
+__all__ = ["Grown", "give_grown"]
 
 _MAX_ROWS = 100
 _WIDTH = 160
@@ -231,45 +229,12 @@ def _worded(line: Mapping[str, Any], lang: Lang) -> str:
     return text("bulletin.list_joiner", lang).join(_paper(code, lang) for code in str(line["found"]).split(","))
 
 
-def _as_text(found: Grown, form: str, lang: Lang) -> str:
-    if form == "json":
+def give_grown(found: Grown, form: str, out: Path | None, lang: Lang) -> Path | None:
+    """Print growth, or write it and return the path."""
+
+    def document() -> dict[str, Any]:
         names = ("priors", "missing", "models", "coefficients", "checks", "notes")
-        document = {
-            "schema": "eduq.growth/1",
-            "what": found.what,
-            "settings": found.settings,
-            **{name: getattr(found, name).to_dicts() for name in names},
-            "units": found.frame.to_dicts(),
-        }
-        return json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True, default=str) + "\n"
-    if form == "csv":
-        return found.frame.write_csv()
-    buffer = io.StringIO()
-    _print(found, Console(file=buffer, width=_WIDTH, highlight=False, color_system=None), lang)
-    return buffer.getvalue()
+        facts = {"schema": "eduq.growth/1", "what": found.what, "settings": found.settings}
+        return facts | {name: getattr(found, name).to_dicts() for name in names} | {"units": found.frame.to_dicts()}
 
-
-def show_grown(found: Grown, form: str, lang: Lang) -> None:
-    """Print growth as table, JSON or CSV."""
-    console = Console(highlight=False)
-    if form == "table" and console.is_terminal:
-        _print(found, console, lang)
-    else:
-        sys.stdout.write(_as_text(found, form, lang))
-
-
-def write_grown(found: Grown, path: Path, form: str, lang: Lang) -> Path:
-    """Write growth to a file, whole or not at all, and return its path."""
-    from eduq.errors import UsageError
-
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if form == "parquet":
-            found.frame.write_parquet(part)
-        else:
-            mark = "\ufeff" if form == "csv" else ""  # so that a spreadsheet reads the Chinese
-            part.write_text(mark + _as_text(found, form, lang), encoding="utf-8")
-        return part.replace(path)
-    except OSError as error:
-        raise UsageError("output_unwritable", folder=str(path.parent), said=error.strerror or "") from None
+    return give_frame(found.frame, document, lambda console: _print(found, console, lang), form=form, out=out, width=_WIDTH)

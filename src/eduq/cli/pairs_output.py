@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +12,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from eduq.cli.compare_output import FAMILY_HEADS, put_file, word_value
+from eduq.cli.compare_output import FAMILY_HEADS, word_value
+from eduq.cli.table_output import give_frame
 from eduq.locale import Lang, text
 
 if TYPE_CHECKING:
     from eduq.estimates.comparison import PairsResult
 
-__all__ = ["Paired", "show_paired", "write_paired"]
+__all__ = ["Paired", "give_paired"]
 
 _WIDTH = 132
 _MAX_ROWS = 100
@@ -182,13 +180,13 @@ def _print_table(found: Paired, console: Console, lang: Lang) -> None:
         console.print(line, soft_wrap=True, markup=False)
 
 
-def _as_text(found: Paired, form: str, lang: Lang) -> str:
+def give_paired(found: Paired, form: str, out: Path | None, lang: Lang) -> Path | None:
+    """Print pairs or clusters, or write them and return the path; tables hold the newest period."""
     result = found.result
     rows = _newest(found).with_columns(pl.Series("sentence", _sentences(found, lang), dtype=pl.String))
-    if form == "csv":
-        return rows.write_csv()
-    if form == "json":
-        document = {
+
+    def document() -> dict[str, Any]:
+        return {
             "schema": "eduq.pairs/1",
             "what": found.what,
             "settings": result.settings,
@@ -197,22 +195,5 @@ def _as_text(found: Paired, form: str, lang: Lang) -> str:
             "course": result.course.to_dicts(),
             "spread": None if result.spread is None else result.spread.to_dicts(),
         }
-        return json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True, default=str) + "\n"
-    buffer = io.StringIO()
-    _print_table(found, Console(file=buffer, width=_WIDTH, highlight=False, color_system=None), lang)
-    return buffer.getvalue()
 
-
-def show_paired(found: Paired, form: str, lang: Lang) -> None:
-    """Print pairs or clusters as table, JSON or CSV."""
-    console = Console(highlight=False)
-    if form == "table" and console.is_terminal:
-        _print_table(found, console, lang)
-    else:
-        sys.stdout.write(_as_text(found, form, lang))
-
-
-def write_paired(found: Paired, path: Path, form: str, lang: Lang) -> Path:
-    """Write pairs or clusters to a file, whole or not at all, and return its path; tables hold the newest period."""
-    rows = _newest(found).with_columns(pl.Series("sentence", _sentences(found, lang), dtype=pl.String))
-    return put_file(path, form, rows, lambda: _as_text(found, form, lang))
+    return give_frame(rows, document, lambda console: _print_table(found, console, lang), form=form, out=out, width=_WIDTH)

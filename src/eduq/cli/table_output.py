@@ -46,22 +46,30 @@ def interval_words(
 
 
 def give_frame(
-    frame: pl.DataFrame, facts: Mapping[str, Any], show: Callable[[Console], None], *, form: str, out: Path | None
+    frame: pl.DataFrame,
+    document: Callable[[], Mapping[str, Any]],
+    show: Callable[[Console], None],
+    *,
+    form: str,
+    out: Path | None,
+    width: int = _WIDTH,
 ) -> Path | None:
-    """Print a frame, or write it and return the path.
+    """Print a result, or write it whole or not at all and return the path.
 
     Parameters
     ----------
     frame
-        The lines.
-    facts
-        What stands beside them in JSON.
+        Its lines, for CSV and Parquet.
+    document
+        Makes what JSON holds.
     show
         Prints the table for people.
     form
         ``table``, ``json``, ``csv`` or ``parquet``.
     out
         The file; standard output when None.
+    width
+        Characters a line of the table has where there is no terminal.
 
     Raises
     ------
@@ -74,12 +82,12 @@ def give_frame(
         return None
     said = ""
     if form == "json":
-        said = json.dumps({**facts, "lines": frame.to_dicts()}, ensure_ascii=False, indent=2, sort_keys=True, default=str) + "\n"
+        said = json.dumps(document(), ensure_ascii=False, indent=2, sort_keys=True, default=str) + "\n"
     elif form == "csv":
         said = frame.write_csv()
     elif form == "table":
         buffer = io.StringIO()
-        show(Console(file=buffer, width=_WIDTH, highlight=False, color_system=None))
+        show(Console(file=buffer, width=width, highlight=False, color_system=None))
         said = buffer.getvalue()
     if out is None:
         sys.stdout.write(said)
@@ -90,9 +98,8 @@ def give_frame(
         if form == "parquet":
             frame.write_parquet(part)
         else:
-            part.write_text(
-                ("\ufeff" if form == "csv" else "") + said, encoding="utf-8"
-            )  # so that a spreadsheet reads the Chinese
+            mark = "\ufeff" if form == "csv" else ""  # so that a spreadsheet reads the Chinese
+            part.write_text(mark + said, encoding="utf-8")
         return part.replace(out)
     except OSError as error:
         raise UsageError("output_unwritable", folder=str(out.parent), said=error.strerror or "") from None

@@ -119,7 +119,13 @@ def _review(store: Archive, day: dt.date, form: str, out: Path | None, lang: Lan
         refuse_targets(registers.targets, as_of=day)
     found = review_targets(store, as_of=day, registers=registers)
     facts = {"schema": "eduq.targets/1", **found.settings}
-    return give_frame(found.frame, facts, lambda console: _show_review(console, found, _names(store), lang), form=form, out=out)
+    return give_frame(
+        found.frame,
+        lambda: {**facts, "lines": found.frame.to_dicts()},
+        lambda console: _show_review(console, found, _names(store), lang),
+        form=form,
+        out=out,
+    )
 
 
 def _show_review(console: Console, found: TargetReview, names: dict[str, str], lang: Lang) -> None:
@@ -211,7 +217,11 @@ def _propose(
     )
     facts = {"schema": "eduq.target-proposals/1", "settings": found.settings, "model": vars(found.model)}
     return give_frame(
-        found.frame, facts, lambda console: _show_proposals(console, found, _names(store), lang), form=form, out=out
+        found.frame,
+        lambda: {**facts, "lines": found.frame.to_dicts()},
+        lambda console: _show_proposals(console, found, _names(store), lang),
+        form=form,
+        out=out,
     )
 
 

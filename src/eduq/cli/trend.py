@@ -51,7 +51,7 @@ def trend_command(
     lang: LangOption = OutputLang.zh,
 ) -> None:
     """Look for declines."""
-    from eduq.cli.trend_output import show_trend, write_trend
+    from eduq.cli.trend_output import give_trend
 
     chosen = choose_form(form, out)
     of_file = dict(zip(_OF_FILE, (unit, period, estimate, std_error, sd, n, scale, family), strict=True))
@@ -65,10 +65,9 @@ def trend_command(
         found = _from_archive(archive, asked, last_place=last_place, lang=lang)
     else:
         raise UsageError("trend_source")
-    if out is not None:
-        print(write_trend(found, out, chosen.value, lang.value))
-    else:
-        show_trend(found, chosen.value, lang.value)
+    written = give_trend(found, chosen.value, out, lang.value)
+    if written is not None:
+        print(written)
 
 
 def _from_archive(archive: Path, asked: dict[str, Any], *, last_place: bool, lang: OutputLang) -> Trend:

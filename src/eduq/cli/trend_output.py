@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import io
-import json
 import math
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,13 +15,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from eduq.cli.table_output import give_frame
 from eduq.locale import Lang, has_text, text
 
 if TYPE_CHECKING:
     from eduq.estimates.declines import DeclineModel, DeclineResult
     from eduq.registers import Registers
 
-__all__ = ["Trend", "named_units", "show_trend", "sparkline", "write_trend"]
+__all__ = ["Trend", "give_trend", "named_units", "sparkline"]
 
 _BARS = "▁▂▃▄▅▆▇█"
 _GAP = "·"
@@ -262,55 +260,22 @@ def _with_sentences(trend: Trend, lang: Lang) -> pl.DataFrame:
     return frame.with_columns(pl.Series("sentence", _sentences(trend, rows, lang), dtype=pl.String))
 
 
-def _as_json(trend: Trend, lang: Lang) -> str:
-    result = trend.result
-    left_out = result.left_out
-    document = {
-        "schema": "eduq.trend/1",
-        "what": trend.what,
-        "settings": result.settings,
-        "models": [
-            {"family": dict(zip(result.columns.family, key, strict=True)), **dataclasses.asdict(model)}
-            for key, model in result.models.items()
-        ],
-        "units": _with_sentences(trend, lang).to_dicts(),
-        "series": trend.series.to_dicts(),
-        "exams": None if left_out is None else left_out.to_dicts(),
-    }
-    return json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True, default=str) + "\n"
+def give_trend(trend: Trend, form: str, out: Path | None, lang: Lang) -> Path | None:
+    """Print declines, or write them and return the path."""
+    result, rows = trend.result, _with_sentences(trend, lang)
 
+    def document() -> dict[str, Any]:
+        return {
+            "schema": "eduq.trend/1",
+            "what": trend.what,
+            "settings": result.settings,
+            "models": [
+                {"family": dict(zip(result.columns.family, key, strict=True)), **dataclasses.asdict(model)}
+                for key, model in result.models.items()
+            ],
+            "units": rows.to_dicts(),
+            "series": trend.series.to_dicts(),
+            "exams": None if result.left_out is None else result.left_out.to_dicts(),
+        }
 
-def _as_text(trend: Trend, form: str, lang: Lang) -> str:
-    if form == "json":
-        return _as_json(trend, lang)
-    if form == "csv":
-        return _with_sentences(trend, lang).write_csv()
-    buffer = io.StringIO()
-    _print_table(trend, Console(file=buffer, width=_WIDTH, highlight=False, color_system=None), lang)
-    return buffer.getvalue()
-
-
-def show_trend(trend: Trend, form: str, lang: Lang) -> None:
-    """Print declines as table, JSON or CSV."""
-    console = Console(highlight=False)
-    if form == "table" and console.is_terminal:
-        _print_table(trend, console, lang)
-    else:
-        sys.stdout.write(_as_text(trend, form, lang))
-
-
-def write_trend(trend: Trend, path: Path, form: str, lang: Lang) -> Path:
-    """Write declines to a file, whole or not at all, and return its path."""
-    from eduq.errors import UsageError
-
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if form == "parquet":
-            _with_sentences(trend, lang).write_parquet(part)
-        else:
-            mark = "\ufeff" if form == "csv" else ""  # so that a spreadsheet reads the Chinese
-            part.write_text(mark + _as_text(trend, form, lang), encoding="utf-8")
-        return part.replace(path)
-    except OSError as error:
-        raise UsageError("output_unwritable", folder=str(path.parent), said=error.strerror or "") from None
+    return give_frame(rows, document, lambda console: _print_table(trend, console, lang), form=form, out=out, width=_WIDTH)

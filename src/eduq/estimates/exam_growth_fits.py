@@ -29,6 +29,7 @@ __all__ = [
     "GrowthLines",
     "Way",
     "fit_paper",
+    "on_mean_of_units",
 ]
 
 Way = Literal["multilevel", "percentile", "z_gain", "bands"]
@@ -120,7 +121,7 @@ def fit_paper(
     agreement: list[dict[str, Any]] = []
     of_paper = {name: job.group[name] for name in ("comparison_group", "subject", "paper")}
     if len(sided := {name: result for name, result in results.items() if name != UNCORRECTED}) > 1:
-        found = compare_growth({name: _on_mean_of_units(result) for name, result in sided.items()})
+        found = compare_growth({name: on_mean_of_units(result) for name, result in sided.items()})
         letters = found.frame.select("unit", "agreement")
         for line in found.spearman.iter_rows(named=True):
             others = {name: value for name, value in line.items() if name != "method"}
@@ -159,7 +160,7 @@ def fit_paper(
     )
 
 
-def _on_mean_of_units(result: GrowthResult) -> GrowthResult:
+def on_mean_of_units(result: GrowthResult) -> GrowthResult:
     """Return a result whose sides are judged from the mean over its units.
 
     The multilevel model is centred there; the other ways would be judged from the mean over pupils, on which large units weigh

@@ -15,7 +15,7 @@ from tests.builders import build_scores
 from eduq.disclosure.growths import protect_growth
 from eduq.errors import ArchiveError, UsageError
 from eduq.estimates.exam_growth import ExamGrowth, measure_exam_growth
-from eduq.estimates.exam_growth_fits import _on_mean_of_units
+from eduq.estimates.exam_growth_fits import on_mean_of_units
 from eduq.estimates.growth import GrowthResult, compare_growth, estimate_growth
 from eduq.intake.exam_file import ExamFacts
 from eduq.intake.score_table import ScoreTable
@@ -116,10 +116,10 @@ def test_letters_are_those_of_the_intervals_that_are_shown_against_the_mean_of_s
 def test_one_large_school_does_not_move_the_reference_of_the_letters() -> None:
     frame = pl.DataFrame({"unit": ["big", "S1", "S2", "S3"], "estimate": [0.1, -0.2, -0.2, -0.1]})
     result = GrowthResult(frame, {"neutral": 0.0, "level": 0.95, "method": "bands"}, "unit", pl.DataFrame())
-    assert _on_mean_of_units(result).settings["neutral"] == pytest.approx(-0.1)
+    assert on_mean_of_units(result).settings["neutral"] == pytest.approx(-0.1)
     assert result.settings["neutral"] == 0.0
     empty = dataclasses.replace(result, frame=frame.with_columns(pl.lit(None, pl.Float64).alias("estimate")))
-    assert _on_mean_of_units(empty).settings["neutral"] == 0.0
+    assert on_mean_of_units(empty).settings["neutral"] == 0.0
 
 
 def test_declared_reliability_gives_both_results_and_leaves_the_rest(linked: LinkedTable, growth: ExamGrowth) -> None:

@@ -1,27 +1,49 @@
-"""Growth of the units of any table of pupils, by several methods, in the form ``eduq growth`` prints."""
+"""Growth of the units of any table of pupils, by several methods, side by side with their agreement and who is missing."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from eduq.cli.growth_output import Grown
+from eduq.estimates.exam_growth_fits import on_mean_of_units
 from eduq.estimates.growth import GrowthResult, compare_growth, estimate_growth
 from eduq.estimates.growth.coverage import correlation
 from eduq.estimates.growth.gains import percentile_ranks
 from eduq.summaries.links import MISSING, cut_prior_bands
 
-__all__ = ["grow_table"]
+__all__ = ["TableGrowth", "measure_table_growth"]
 
 _SEVERAL = ("multilevel", "percentile")
 """Methods that take several priors; the others take the first."""
 _COLUMNS = ("n", "estimate", "std_error", "ci_lower", "ci_upper", "conf_level", "reliability", "method", "reason")
 
 
-def grow_table(
+@dataclass(frozen=True)
+class TableGrowth:
+    """Growth of the units of one table.
+
+    Attributes
+    ----------
+    frame
+        A line per unit and method; numbers of units below the smallest shown are null, with the reason ``below_min_n``.
+    settings
+        What each method depends on.
+    missing, models, checks
+        As in `eduq.estimates.exam_growth.ExamGrowth`.
+    """
+
+    frame: pl.DataFrame
+    settings: Mapping[str, Any]
+    missing: pl.DataFrame
+    models: pl.DataFrame
+    checks: pl.DataFrame
+
+
+def measure_table_growth(
     frame: pl.DataFrame,
     *,
     outcome: str,
@@ -30,9 +52,23 @@ def grow_table(
     ways: Sequence[str],
     covariates: Sequence[str],
     reliability: float | None,
-    what: str,
-) -> Grown:
-    """Estimate growth by every method asked for and put the units side by side."""
+    min_n: int,
+) -> TableGrowth:
+    """Estimate growth by every method asked for and put the units side by side.
+
+    Parameters
+    ----------
+    frame
+        One row per pupil.
+    outcome, priors, unit, covariates
+        Columns.
+    ways
+        Methods of `eduq.estimate_growth`.
+    reliability
+        Of the priors; None: no correction.
+    min_n
+        Numbers of units with fewer pupils are withheld.
+    """
 
     def fit(way: str, trusted: float | None) -> GrowthResult:
         options: dict[str, Any] = {"covariates": covariates, "reliability": trusted} if way == "multilevel" else {}
@@ -52,7 +88,9 @@ def grow_table(
     results = {way: fit(way, reliability) for way in dict.fromkeys(ways)}
     letters = pl.DataFrame(schema={unit: frame.schema[unit], "agreement": pl.String()})
     if len(results) > 1:
-        letters = compare_growth(results).frame.select(unit, "agreement")
+        letters = compare_growth({way: on_mean_of_units(result) for way, result in results.items()}).frame.select(
+            unit, "agreement"
+        )
     if reliability is not None and "multilevel" in results:
         results["multilevel_uncorrected"] = fit("multilevel", None)
     listed = _listed(frame, outcome, priors, unit)
@@ -70,9 +108,14 @@ def grow_table(
     order = ["unit", "paper", "growth", "n_listed", "match_rate", *_COLUMNS, "prior_mean", "agreement"]
     uses_model = results.get("multilevel")
     models = [] if uses_model is None else [_describe(uses_model, outcome)]
-    return Grown(
+    small = pl.col("n") < min_n
+    withheld = [name for name in (*_COLUMNS, "prior_mean", "agreement") if name not in ("n", "reason")]
+    table = table.with_columns(
+        *(pl.when(~small.fill_null(False)).then(pl.col(name)).alias(name) for name in withheld),
+        pl.when(small).then(pl.lit("below_min_n")).otherwise("reason").alias("reason"),
+    )
+    return TableGrowth(
         frame=table.select(order).sort("growth", "unit"),
-        what=what,
         settings={way: result.settings for way, result in results.items()},
         missing=_missing(frame, outcome, priors[0], unit),
         models=pl.DataFrame(models, schema_overrides={"unit_share": pl.Float64, "sd_unit_upper": pl.Float64}),
