@@ -11,7 +11,7 @@ from eduq.bulletins.dossier_change import change_sections
 from eduq.bulletins.dossier_text import render_text
 from eduq.bulletins.dossier_words import Words
 from eduq.bulletins.formats import joined, phrase, typed
-from eduq.bulletins.render import render_dossier_html
+from eduq.bulletins.render import render_html
 from eduq.bulletins.template_folder import TemplateFolder
 from eduq.errors import UsageError
 from eduq.locale import Lang
@@ -160,4 +160,4 @@ def render_dossier(
     if format not in DOSSIER_FORMATS:
         raise UsageError("format_unknown", format=format, known=", ".join(DOSSIER_FORMATS))
     context = build_dossier(dossier, lang=lang, format=format)
-    return render_text(context) if format == "text" else render_dossier_html(context, templates=templates)
+    return render_text(context) if format == "text" else render_html(context, template="dossier.html", templates=templates)

@@ -10,7 +10,7 @@ from eduq.bulletins.feedback_figure import draw_gaps
 from eduq.bulletins.formats import clauses, joined, phrase, say, typed
 from eduq.bulletins.ordering import natural_key
 from eduq.bulletins.reading import reason_words
-from eduq.bulletins.render import render_feedback_html, render_feedback_markdown
+from eduq.bulletins.render import render_html, render_markdown
 from eduq.bulletins.template_folder import TemplateFolder
 from eduq.disclosure.feedback import PublishableFeedback
 from eduq.errors import UsageError
@@ -376,7 +376,9 @@ def render_feedback(
     UsageError
         ``format_unknown``.
     """
-    renderers = {"html": render_feedback_html, "markdown": render_feedback_markdown}
-    if format not in renderers:
+    if format not in FEEDBACK_FORMATS:
         raise UsageError("format_unknown", format=format, known=", ".join(FEEDBACK_FORMATS))
-    return renderers[format](build_feedback(feedback, lang=lang), templates=templates)
+    context = build_feedback(feedback, lang=lang)
+    if format == "html":
+        return render_html(context, template="feedback.html", templates=templates)
+    return render_markdown(context, template="feedback.md", templates=templates)

@@ -13,7 +13,7 @@ from eduq.bulletins.icons import draw_target
 from eduq.bulletins.template_folder import TemplateFolder, broken_templates, refuse_outside, template_environment
 from eduq.locale import Lang, text
 
-__all__ = ["render_dossier_html", "render_feedback_html", "render_feedback_markdown", "render_html", "render_markdown"]
+__all__ = ["render_html", "render_markdown"]
 
 _NUMERALS = "零一二三四五六七八九十"
 _EMPHASIS = re.compile(r"\*\*(.+?)\*\*")
@@ -118,13 +118,16 @@ def _markdown_rows(table: dict[str, Any], lang: Lang, said: Callable[[Any], str]
     return "\n".join(lines)
 
 
-def render_html(context: dict[str, Any], *, templates: TemplateFolder | None = None) -> str:
-    """Return the bulletin as one HTML page that needs no script and no other file.
+def render_html(context: dict[str, Any], *, template: str = "bulletin.html", templates: TemplateFolder | None = None) -> str:
+    """Return a document as one HTML page that needs no script and no other file.
 
     Parameters
     ----------
     context
-        What `eduq.bulletins.build_context` gives.
+        What `eduq.bulletins.build_context` gives, or for another page `eduq.bulletins.dossier.build_dossier` or
+        `eduq.bulletins.feedback.build_feedback`.
+    template
+        The page: ``bulletin.html``, ``dossier.html`` or ``feedback.html``.
     templates
         Local templates (`eduq.bulletins.template_folder.open_templates`) that stand in for the shipped ones of the same name.
 
@@ -134,67 +137,6 @@ def render_html(context: dict[str, Any], *, templates: TemplateFolder | None = N
         ``template_broken``, ``template_syntax``, ``template_missing``, ``template_unsafe``, ``template_outside``: a local
         template, with its line.
     """
-    return _render_page(context, "bulletin.html", templates)
-
-
-def render_dossier_html(context: dict[str, Any], *, templates: TemplateFolder | None = None) -> str:
-    """Return the dossier of a verdict as one HTML page that needs no script and no other file.
-
-    Parameters
-    ----------
-    context
-        What `eduq.bulletins.dossier.build_dossier` gives.
-    templates
-        Local templates (`eduq.bulletins.template_folder.open_templates`) that stand in for the shipped ones of the same name.
-
-    Raises
-    ------
-    SettingsError
-        ``template_broken``, ``template_syntax``, ``template_missing``, ``template_unsafe``, ``template_outside``: a local
-        template, with its line.
-    """
-    return _render_page(context, "dossier.html", templates)
-
-
-def render_feedback_html(context: dict[str, Any], *, templates: TemplateFolder | None = None) -> str:
-    """Return the feedback sheet of one addressee as one HTML page that needs no script and no other file.
-
-    Parameters
-    ----------
-    context
-        What `eduq.bulletins.feedback.build_feedback` gives.
-    templates
-        Local templates (`eduq.bulletins.template_folder.open_templates`) that stand in for the shipped ones of the same name.
-
-    Raises
-    ------
-    SettingsError
-        ``template_broken``, ``template_syntax``, ``template_missing``, ``template_unsafe``, ``template_outside``: a local
-        template, with its line.
-    """
-    return _render_page(context, "feedback.html", templates)
-
-
-def render_feedback_markdown(context: dict[str, Any], *, templates: TemplateFolder | None = None) -> str:
-    """Return the feedback sheet of one addressee as Markdown.
-
-    Parameters
-    ----------
-    context
-        What `eduq.bulletins.feedback.build_feedback` gives.
-    templates
-        Local templates (`eduq.bulletins.template_folder.open_templates`) that stand in for the shipped ones of the same name.
-
-    Raises
-    ------
-    SettingsError
-        ``template_broken``, ``template_syntax``, ``template_missing``, ``template_unsafe``, ``template_outside``: a local
-        template, with its line.
-    """
-    return _render_text(context, "feedback.md", templates)
-
-
-def _render_page(context: dict[str, Any], template: str, templates: TemplateFolder | None) -> str:
     from markupsafe import Markup
 
     lang: Lang = context["meta"]["lang"]
@@ -228,13 +170,16 @@ def _render_page(context: dict[str, Any], template: str, templates: TemplateFold
     return page
 
 
-def render_markdown(context: dict[str, Any], *, templates: TemplateFolder | None = None) -> str:
-    """Return the bulletin as Markdown; figures are given by their words and the table with their numbers.
+def render_markdown(context: dict[str, Any], *, template: str = "bulletin.md", templates: TemplateFolder | None = None) -> str:
+    """Return a document as Markdown; figures are given by their words and the table with their numbers.
 
     Parameters
     ----------
     context
-        What `eduq.bulletins.build_context` gives.
+        What `eduq.bulletins.build_context` gives, or for another page `eduq.bulletins.dossier.build_dossier` or
+        `eduq.bulletins.feedback.build_feedback`.
+    template
+        The page: ``bulletin.md`` or ``feedback.md``.
     templates
         Local templates (`eduq.bulletins.template_folder.open_templates`) that stand in for the shipped ones of the same name.
 
@@ -244,10 +189,6 @@ def render_markdown(context: dict[str, Any], *, templates: TemplateFolder | None
         ``template_broken``, ``template_syntax``, ``template_missing``, ``template_unsafe``, ``template_outside``: a local
         template, with its line.
     """
-    return _render_text(context, "bulletin.md", templates)
-
-
-def _render_text(context: dict[str, Any], template: str, templates: TemplateFolder | None) -> str:
     lang: Lang = context["meta"]["lang"]
 
     def said(value: Any) -> str:

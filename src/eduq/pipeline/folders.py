@@ -1,4 +1,4 @@
-"""Folders of sheets, one file per addressee and a list for the office: written whole or not at all, read by their owner alone."""
+"""Folders that are written whole or not at all; those of sheets, one per addressee, are read by their owner alone."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from eduq.errors import UsageError
 
-__all__ = ["INDEX", "choose_name", "replace_sheets", "write_index", "write_private"]
+__all__ = ["INDEX", "choose_name", "replace_sheets", "replace_whole", "write_index", "write_private"]
 
 INDEX = "index.csv"
 _UNFIT = re.compile(r"[^\w（）()-]+")
@@ -21,48 +21,49 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _LONGEST = 80
 
 
-def _is_ours(folder: Path, columns: Sequence[str]) -> bool:
-    """Whether a folder is new, empty, or holds what an earlier run wrote."""
-    if not folder.exists():
-        return True
-    if not folder.is_dir():
-        return False
+def _holds_sheets(folder: Path, columns: Sequence[str]) -> bool:
+    """Whether a folder holds what an earlier run of sheets wrote."""
     index = folder / INDEX
-    if not any(folder.iterdir()):
-        return True
     return index.is_file() and index.read_text(encoding="utf-8-sig", errors="replace").splitlines()[:1] == [",".join(columns)]
 
 
 @contextmanager
-def replace_sheets(folder: str | os.PathLike[str], *, columns: Sequence[str]) -> Iterator[Path]:
+def replace_whole(folder: str | os.PathLike[str], *, is_ours: Callable[[Path], bool], mode: int = 0o777) -> Iterator[Path]:
     """Give a new folder to write into, and put it in the place of the old one when all went well.
 
     Parameters
     ----------
     folder
-        Replaced when an earlier run wrote it (its list has these columns); refused when it holds anything else.
-    columns
-        Of the list (`write_index`).
+        Replaced when it is empty or an earlier run wrote it; refused when it holds anything else.
+    is_ours
+        Whether an earlier run wrote a folder.
+    mode
+        Of the new folder.
 
     Raises
     ------
     UsageError
-        ``output_not_ours``: the folder holds files of others. ``output_unwritable``: it cannot be made.
+        ``output_not_ours``: the folder holds files of others. ``output_unwritable``: it cannot be made or written.
     """
     target = Path(folder)
-    if not _is_ours(target, columns):
+    if target.exists() and not (target.is_dir() and (not any(target.iterdir()) or is_ours(target))):
         raise UsageError("output_not_ours", folder=str(target))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
             part = Path(scratch) / "new"
-            part.mkdir(mode=0o700)
+            part.mkdir(mode=mode)
             yield part
             if target.exists():
                 target.replace(Path(scratch) / "old")
             part.replace(target)
     except OSError as error:
         raise UsageError("output_unwritable", folder=str(target), said=error.strerror or "") from None
+
+
+def replace_sheets(folder: str | os.PathLike[str], *, columns: Sequence[str]) -> AbstractContextManager[Path]:
+    """Give a new private folder for sheets; an old one is known by its list, which has these columns (`write_index`)."""
+    return replace_whole(folder, is_ours=lambda found: _holds_sheets(found, columns), mode=0o700)
 
 
 def choose_name(shown: str, taken: set[str]) -> str:

@@ -12,8 +12,8 @@ from eduq.disclosure.exams import ExamResults
 from eduq.disclosure.products import NEWS, OPEN_ITEMS, Product, ProductFacts
 from eduq.errors import UsageError
 from eduq.groups import DERIVED
-from eduq.pipeline.analysis import analyze
 from eduq.pipeline.clock import Progress
+from eduq.pipeline.main_job import analyze
 from eduq.pipeline.periods import Period
 from eduq.registers import Registers
 from eduq.rulepacks.model import RulePack
