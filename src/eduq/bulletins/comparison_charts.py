@@ -11,21 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eduq.bulletins.blocks import Phrase
-from eduq.bulletins.charts import (
-    _NARROW,
-    _SHAPES,
-    _SIDES,
-    _WIDE,
-    CATERPILLAR_LIMIT,
+from eduq.bulletins.charts import CATERPILLAR_LIMIT
+from eduq.bulletins.drawing import (
+    NARROW,
     PALETTE,
-    _base_theme,
-    _shorten,
-    _signed,
-    _svg,
-    _ticks,
-    _with_left_labels,
+    SHAPES,
+    SIDES,
+    WIDE,
+    axis_ticks,
+    base_theme,
+    shorten_label,
+    signed_ticks,
     text_width,
     tidy_svg,
+    to_svg,
+    with_left_labels,
 )
 from eduq.bulletins.formats import say
 from eduq.locale import Lang, text
@@ -81,24 +81,24 @@ def draw_order(units: Sequence[OrderedUnit], lang: Lang) -> tuple[str, str]:
         Language of the labels.
     """
     names = [say(unit.name, lang) for unit in units]
-    return _order(names, units, _WIDE), _order(names, units, _NARROW)
+    return _order(names, units, WIDE), _order(names, units, NARROW)
 
 
 def _order(names: list[str], units: Sequence[OrderedUnit], width: int) -> str:
     import lets_plot as lp
 
-    wide = width == _WIDE
+    wide = width == WIDE
     size = 15 if wide else 12
-    labels = [_shorten(name, size, width * (0.36 if wide else 0.40)) for name in names]
+    labels = [shorten_label(name, size, width * (0.36 if wide else 0.40)) for name in names]
     places = list(range(len(units), 0, -1))
     low, high = min(0.0, *(unit.low for unit in units)), max(0.0, *(unit.high for unit in units))
     pad = 0.03 * (high - low)
-    ticks = _ticks(low - pad, high + pad, 7 if wide else 4)
+    ticks = axis_ticks(low - pad, high + pad, 7 if wide else 4)
     height = len(units) * (24 if wide else 19) + 34
 
     def make(left: float) -> Any:
         plot = lp.ggplot() + lp.geom_vline(xintercept=0, color=PALETTE["ink"], size=0.9, tooltips="none")
-        for side in _SIDES:
+        for side in SIDES:
             chosen = [i for i, unit in enumerate(units) if unit.side == side]
             if not chosen:
                 continue
@@ -107,7 +107,7 @@ def _order(names: list[str], units: Sequence[OrderedUnit], width: int) -> str:
             look = {"color": PALETTE[side], "tooltips": "none"}
             plot += lp.geom_segment(lp.aes("low", "y", xend="high", yend="y"), data=data, size=1.1, **look)
             plot += lp.geom_point(
-                lp.aes("x", "y"), data=data, shape=_SHAPES[side], fill=PALETTE[side], size=3.4 if wide else 2.6, **look
+                lp.aes("x", "y"), data=data, shape=SHAPES[side], fill=PALETTE[side], size=3.4 if wide else 2.6, **look
             )
         drawn = [i for i, unit in enumerate(units) if unit.shrunken is not None]
         if drawn:
@@ -116,14 +116,14 @@ def _order(names: list[str], units: Sequence[OrderedUnit], width: int) -> str:
             plot += lp.geom_point(lp.aes("x", "y"), data=data, **ring)
         return (
             plot
-            + lp.scale_x_continuous(breaks=ticks, labels=_signed(ticks), limits=[low - pad, high + pad], expand=[0, 0])
+            + lp.scale_x_continuous(breaks=ticks, labels=signed_ticks(ticks), limits=[low - pad, high + pad], expand=[0, 0])
             + lp.scale_y_continuous(breaks=places, labels=labels, limits=[0.4, len(units) + 0.6], expand=[0, 0])
             + lp.labs(x="", y="")
-            + _base_theme(size)
+            + base_theme(size)
             + lp.theme(panel_grid_major_y=lp.element_blank(), axis_title=lp.element_blank(), plot_margin=[2, 10, 2, left])
         )
 
-    return tidy_svg(_with_left_labels(make, labels, size, width, height), width, height)
+    return tidy_svg(with_left_labels(make, labels, size, width, height), width, height)
 
 
 def draw_funnel_limits(
@@ -146,7 +146,7 @@ def draw_funnel_limits(
         Language of the labels.
     """
     names = [say(dot.name, lang) for dot in dots]
-    return _funnel(names, dots, target, limits, lang, _WIDE), _funnel(names, dots, target, limits, lang, _NARROW)
+    return _funnel(names, dots, target, limits, lang, WIDE), _funnel(names, dots, target, limits, lang, NARROW)
 
 
 def _funnel(
@@ -159,7 +159,7 @@ def _funnel(
 ) -> str:
     import lets_plot as lp
 
-    wide = width == _WIDE
+    wide = width == WIDE
     size, height = (15, 400) if wide else (12, 310)
     smallest, largest = max(1, min(dot.n for dot in dots)), max(dot.n for dot in dots)
     ends = (smallest * 0.85, largest * 1.35)
@@ -183,18 +183,18 @@ def _funnel(
         if chosen:
             # lets-plot looks at every number of a list by itself, at an array once
             data = {"n": np.array([dot.n for dot in chosen]), "value": np.array([dot.estimate for dot in chosen])}
-            look = {"shape": _SHAPES[side], "color": PALETTE[side], "fill": PALETTE[side], "tooltips": "none"}
+            look = {"shape": SHAPES[side], "color": PALETTE[side], "fill": PALETTE[side], "tooltips": "none"}
             plot += lp.geom_point(lp.aes("n", "value"), data=data, size=1.6 if len(dots) > 300 else 2.6, **look)
     if wide:
         plot = _add_names(plot, names, dots, target, size, width)
-    ticks = _ticks(low, high, 7)
+    ticks = axis_ticks(low, high, 7)
     counts = [n for n in _COUNTS if smallest <= n <= largest] or [smallest]
     plot += lp.scale_x_log10(breaks=counts, labels=[f"{n:,}" for n in counts], expand=[0, 0], limits=list(ends))
-    plot += lp.scale_y_continuous(breaks=ticks, labels=_signed(ticks))
+    plot += lp.scale_y_continuous(breaks=ticks, labels=signed_ticks(ticks))
     plot += lp.coord_cartesian(ylim=[low, high])
     plot += lp.labs(x=text("bulletin.figure.axis_n", lang), y="")
-    plot += _base_theme(size) + lp.theme(axis_title_y=lp.element_blank(), plot_margin=[4, 10, 2, 4])
-    return tidy_svg(_svg(plot, width, height), width, height)
+    plot += base_theme(size) + lp.theme(axis_title_y=lp.element_blank(), plot_margin=[4, 10, 2, 4])
+    return tidy_svg(to_svg(plot, width, height), width, height)
 
 
 def _text_look(size: int, role: str) -> dict[str, Any]:

@@ -8,7 +8,18 @@ from itertools import pairwise
 from typing import Any
 
 from eduq.bulletins.blocks import Phrase
-from eduq.bulletins.charts import _NARROW, _WIDE, PALETTE, _base_theme, _escape, _shorten, _signed, _svg, _ticks, tidy_svg
+from eduq.bulletins.drawing import (
+    PALETTE,
+    WIDE,
+    at_both_widths,
+    axis_ticks,
+    base_theme,
+    escape_label,
+    shorten_label,
+    signed_ticks,
+    tidy_svg,
+    to_svg,
+)
 from eduq.bulletins.formats import say
 from eduq.locale import Lang
 
@@ -34,7 +45,7 @@ def draw_courses(courses: Sequence[Course], periods: Sequence[str], lang: Lang) 
         Language of the labels.
     """
     names = [say(name, lang) for name, _, _ in courses]
-    return tuple(_courses(names, courses, periods, width) for width in (_WIDE, _NARROW))  # type: ignore[return-value]
+    return at_both_widths(lambda width: _courses(names, courses, periods, width))
 
 
 def _segments(number: int, dots: Sequence[tuple[int, float, float | None, float | None]]) -> dict[str, list[Any]]:
@@ -52,15 +63,15 @@ def _segments(number: int, dots: Sequence[tuple[int, float, float | None, float 
 def _courses(names: list[str], courses: Sequence[Course], periods: Sequence[str], width: int) -> str:
     import lets_plot as lp
 
-    size = 15 if width == _WIDE else 12
-    across = min(len(courses), 4 if width == _WIDE else 2)
+    size = 15 if width == WIDE else 12
+    across = min(len(courses), 4 if width == WIDE else 2)
     down = math.ceil(len(courses) / across)
-    height = down * (150 if width == _WIDE else 132) + 30
+    height = down * (150 if width == WIDE else 132) + 30
     dots = [dot for _, _, found in courses for dot in found]
     low = min(0.0, *(dot[1] if dot[2] is None else dot[2] for dot in dots))
     high = max(0.0, *(dot[1] if dot[3] is None else dot[3] for dot in dots))
     pad = 0.05 * (high - low)
-    ticks = _ticks(low - pad, high + pad, 6)
+    ticks = axis_ticks(low - pad, high + pad, 6)
     ends = [0, len(periods) - 1]
     plot = lp.ggplot() + lp.geom_hline(yintercept=0, color=PALETTE["ink"], size=0.9, tooltips="none")
     for number, (_, side, found) in enumerate(courses):
@@ -81,11 +92,11 @@ def _courses(names: list[str], courses: Sequence[Course], periods: Sequence[str]
     plot += lp.scale_x_continuous(
         breaks=ends, labels=[periods[place] for place in ends], limits=[-0.6, len(periods) - 0.4], expand=[0, 0]
     )
-    plot += lp.scale_y_continuous(breaks=ticks, labels=_signed(ticks), limits=[low - pad, high + pad], expand=[0, 0])
-    plot += lp.labs(x="", y="") + _base_theme(size)
+    plot += lp.scale_y_continuous(breaks=ticks, labels=signed_ticks(ticks), limits=[low - pad, high + pad], expand=[0, 0])
+    plot += lp.labs(x="", y="") + base_theme(size)
     plot += lp.theme(axis_title=lp.element_blank(), plot_margin=[2, 8, 2, 2], panel_grid_major_x=lp.element_blank())
-    svg = tidy_svg(_svg(plot, width, height), width, height)
+    svg = tidy_svg(to_svg(plot, width, height), width, height)
     for number, name in enumerate(names):
         room = width / across - 30
-        svg = svg.replace(f"<tspan>{number:02d}</tspan>", f"<tspan>{_escape(_shorten(name, size, room))}</tspan>", 1)
+        svg = svg.replace(f"<tspan>{number:02d}</tspan>", f"<tspan>{escape_label(shorten_label(name, size, room))}</tspan>", 1)
     return svg

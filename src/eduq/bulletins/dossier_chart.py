@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from eduq.bulletins.charts import _NARROW, _WIDE, PALETTE, _base_theme, _signed, _svg, _ticks, tidy_svg
+from eduq.bulletins.drawing import PALETTE, WIDE, at_both_widths, axis_ticks, base_theme, signed_ticks, tidy_svg, to_svg
 
 __all__ = ["draw_course"]
 
@@ -26,19 +26,19 @@ def draw_course(dots: Sequence[Dot], periods: Sequence[str], *, signed: bool) ->
     signed
         A gap: the area's zero line is drawn and labels carry signs; else a rate or level from its own range.
     """
-    return tuple(_course(dots, periods, signed, width) for width in (_WIDE, _NARROW))  # type: ignore[return-value]
+    return at_both_widths(lambda width: _course(dots, periods, signed, width))
 
 
 def _course(dots: Sequence[Dot], periods: Sequence[str], signed: bool, width: int) -> str:
     import lets_plot as lp
 
-    size, height = (15, 250) if width == _WIDE else (12, 210)
+    size, height = (15, 250) if width == WIDE else (12, 210)
     zero = [0.0] if signed else []
     low = min([*zero, *(dot[1] if dot[2] is None else dot[2] for dot in dots)])
     high = max([*zero, *(dot[1] if dot[3] is None else dot[3] for dot in dots)])
     pad = 0.06 * (high - low) or 0.05
-    ticks = _ticks(low - pad, high + pad, 6)
-    labels = _signed(ticks) if signed else [f"{tick:g}" for tick in ticks]
+    ticks = axis_ticks(low - pad, high + pad, 6)
+    labels = signed_ticks(ticks) if signed else [f"{tick:g}" for tick in ticks]
     plot = lp.ggplot()
     if signed:
         plot += lp.geom_hline(yintercept=0, color=PALETTE["ink"], size=0.9, tooltips="none")
@@ -55,11 +55,11 @@ def _course(dots: Sequence[Dot], periods: Sequence[str], signed: bool, width: in
         plot += lp.geom_segment(lp.aes("x", "y", xend="x2", yend="y2"), data=lines, color=colour, size=0.7, tooltips="none")
     points = {"x": [dot[0] for dot in dots], "y": [dot[1] for dot in dots]}
     plot += lp.geom_point(lp.aes("x", "y"), data=points, shape=21, color=colour, fill=colour, size=3.2, tooltips="none")
-    shown = [label if width == _WIDE else label[2:4] + "–" + label[-2:] for label in periods]
+    shown = [label if width == WIDE else label[2:4] + "–" + label[-2:] for label in periods]
     plot += lp.scale_x_continuous(
         breaks=list(range(len(periods))), labels=shown, limits=[-0.5, len(periods) - 0.5], expand=[0, 0]
     )
     plot += lp.scale_y_continuous(breaks=ticks, labels=labels, limits=[low - pad, high + pad], expand=[0, 0])
-    plot += lp.labs(x="", y="") + _base_theme(size)
+    plot += lp.labs(x="", y="") + base_theme(size)
     plot += lp.theme(axis_title=lp.element_blank(), plot_margin=[4, 10, 2, 4], panel_grid_major_x=lp.element_blank())
-    return tidy_svg(_svg(plot, width, height), width, height)
+    return tidy_svg(to_svg(plot, width, height), width, height)

@@ -8,7 +8,17 @@ from itertools import pairwise
 from typing import Any
 
 from eduq.bulletins.blocks import Phrase
-from eduq.bulletins.charts import _NARROW, _WIDE, PALETTE, _base_theme, _escape, _shorten, _svg, _ticks, tidy_svg
+from eduq.bulletins.drawing import (
+    PALETTE,
+    WIDE,
+    at_both_widths,
+    axis_ticks,
+    base_theme,
+    escape_label,
+    shorten_label,
+    tidy_svg,
+    to_svg,
+)
 from eduq.bulletins.formats import say
 from eduq.locale import Lang
 
@@ -35,18 +45,18 @@ def draw_years(
         Language of the labels.
     """
     names = [say(name, lang) for name, _ in panels]
-    return tuple(_years(names, [dots for _, dots in panels], periods, limit, width) for width in (_WIDE, _NARROW))  # type: ignore[return-value]
+    return at_both_widths(lambda width: _years(names, [dots for _, dots in panels], periods, limit, width))
 
 
 def _years(names: list[str], panels: Sequence[Dots], periods: Sequence[str], limit: float | None, width: int) -> str:
     import lets_plot as lp
 
-    size = 15 if width == _WIDE else 12
-    across = min(len(panels), 4 if width == _WIDE else 2)
-    height = math.ceil(len(panels) / across) * (150 if width == _WIDE else 132) + 30
+    size = 15 if width == WIDE else 12
+    across = min(len(panels), 4 if width == WIDE else 2)
+    height = math.ceil(len(panels) / across) * (150 if width == WIDE else 132) + 30
     dots = [dot for found in panels for dot in found]
     high = 1.05 * max(limit or 0.0, *(dot[1] if dot[3] is None else dot[3] for dot in dots))
-    ticks = _ticks(0.0, high, 5)
+    ticks = axis_ticks(0.0, high, 5)
     ends = [0, len(periods) - 1]
     plot = lp.ggplot()
     if limit is not None:
@@ -71,10 +81,10 @@ def _years(names: list[str], panels: Sequence[Dots], periods: Sequence[str], lim
         breaks=ends, labels=[periods[place] for place in ends], limits=[-0.6, len(periods) - 0.4], expand=[0, 0]
     )
     plot += lp.scale_y_continuous(breaks=ticks, labels=[f"{tick:.2f}" for tick in ticks], limits=[0, high], expand=[0, 0])
-    plot += lp.labs(x="", y="") + _base_theme(size)
+    plot += lp.labs(x="", y="") + base_theme(size)
     plot += lp.theme(axis_title=lp.element_blank(), plot_margin=[2, 8, 2, 2], panel_grid_major_x=lp.element_blank())
-    svg = tidy_svg(_svg(plot, width, height), width, height)
+    svg = tidy_svg(to_svg(plot, width, height), width, height)
     for number, name in enumerate(names):
         room = width / across - 30
-        svg = svg.replace(f"<tspan>{number:02d}</tspan>", f"<tspan>{_escape(_shorten(name, size, room))}</tspan>", 1)
+        svg = svg.replace(f"<tspan>{number:02d}</tspan>", f"<tspan>{escape_label(shorten_label(name, size, room))}</tspan>", 1)
     return svg

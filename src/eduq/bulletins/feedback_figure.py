@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from html import escape
 
-from eduq.bulletins.charts import PALETTE
+from eduq.bulletins.drawing import NARROW, PALETTE, WIDE, shorten_label, text_width
 from eduq.bulletins.formats import format_number
 
 __all__ = ["Gap", "draw_gaps"]
 
 Gap = tuple[str, float, float, float, str]
 """Name, value, lower and upper bound, side (above, same, below)."""
-_WIDE, _NARROW = 720, 312
 _ROW, _FOOT, _SIZE = 26, 26, 13
 _LARGER = 3
 """Text of the wide drawing is larger by this: it is shown down to 0.85 of its size and may not fall below 12."""
@@ -22,19 +20,7 @@ _STEPS = (0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0)
 
 def draw_gaps(gaps: Sequence[Gap]) -> tuple[str, str]:
     """Return the wide and the narrow drawing: a line per gap in the order given, zero is the mean of the like classes."""
-    return _draw(gaps, _WIDE, 0.28, 8), _draw(gaps, _NARROW, 0.36, 4)
-
-
-def _width(shown: str, size: int) -> float:
-    return sum(size if unicodedata.east_asian_width(char) in "WF" else 0.56 * size for char in shown)
-
-
-def _shorten(shown: str, room: float, size: int) -> str:
-    if _width(shown, size) <= room:
-        return shown
-    while shown and _width(shown + "…", size) > room:
-        shown = shown[:-1]
-    return shown + "…"
+    return _draw(gaps, WIDE, 0.28, 8), _draw(gaps, NARROW, 0.36, 4)
 
 
 def _mark(x: float, y: float, side: str) -> str:
@@ -47,11 +33,11 @@ def _mark(x: float, y: float, side: str) -> str:
 
 
 def _draw(gaps: Sequence[Gap], width: int, share: float, most: int) -> str:
-    size = _SIZE + (_LARGER if width == _WIDE else 0)
+    size = _SIZE + (_LARGER if width == WIDE else 0)
     low, high = min(0.0, *(gap[2] for gap in gaps)), max(0.0, *(gap[3] for gap in gaps))
     step = next((step for step in _STEPS if (high - low) / step <= most), _STEPS[-1])
     first, last = int(low // step), -int(-high // step)
-    names = min(share * width, max(_width(gap[0], size) for gap in gaps) + 4)
+    names = min(share * width, max(text_width(gap[0], size) for gap in gaps) + 4)
     left, right = names + 16, width - 20.0
     height = len(gaps) * _ROW + _FOOT
 
@@ -74,7 +60,7 @@ def _draw(gaps: Sequence[Gap], width: int, share: float, most: int) -> str:
         y = number * _ROW + _ROW / 2
         parts.append(
             f'<text x="{names + 4:.1f}" y="{y + 4.5:.1f}" text-anchor="end" font-size="{size}" fill="{PALETTE["ink"]}">'
-            f"{escape(_shorten(name, names, size))}</text>"
+            f"{escape(shorten_label(name, size, names))}</text>"
         )
         x1, x2, colour = place(lower), place(upper), PALETTE[side]
         parts.append(f'<line x1="{x1:.1f}" y1="{y:.1f}" x2="{x2:.1f}" y2="{y:.1f}" stroke="{colour}" stroke-width="2"/>')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eduq.bulletins.charts import _NARROW, _SHAPES, _WIDE, PALETTE, _base_theme, _signed, _svg, _ticks, tidy_svg
+from eduq.bulletins.drawing import PALETTE, SHAPES, WIDE, at_both_widths, axis_ticks, base_theme, signed_ticks, tidy_svg, to_svg
 from eduq.locale import Lang, text
 
 __all__ = ["draw_level_growth"]
@@ -25,7 +25,7 @@ def draw_level_growth(units: Sequence[tuple[float, float, str]], lang: Lang) -> 
     lang
         Language of the axis titles.
     """
-    return tuple(_draw(units, lang, width) for width in (_WIDE, _NARROW))  # type: ignore[return-value]
+    return at_both_widths(lambda width: _draw(units, lang, width))
 
 
 def _apart(units: Sequence[tuple[float, float, str]], across: float, up: float) -> list[tuple[float, float, str]]:
@@ -46,8 +46,8 @@ def _ends(values: Sequence[float]) -> tuple[float, float]:
 def _draw(units: Sequence[tuple[float, float, str]], lang: Lang, width: int) -> str:
     import lets_plot as lp
 
-    size = 15 if width == _WIDE else 12
-    height = 400 if width == _WIDE else 312
+    size = 15 if width == WIDE else 12
+    height = 400 if width == WIDE else 312
     (left, right), (low, high) = _ends([unit[0] for unit in units]), _ends([unit[1] for unit in units])
     drawn = list(units) if len(units) <= _MOST else _apart(units, (right - left) / width, (high - low) / height)
     plot = lp.ggplot() + lp.geom_hline(yintercept=0, color=PALETTE["ink"], size=0.9, tooltips="none")
@@ -58,15 +58,15 @@ def _draw(units: Sequence[tuple[float, float, str]], lang: Lang, width: int) -> 
             plot += lp.geom_point(
                 lp.aes("level", "growth"),
                 data={"level": [unit[0] for unit in chosen], "growth": [unit[1] for unit in chosen]},
-                shape=_SHAPES[side],
+                shape=SHAPES[side],
                 color=PALETTE[side],
                 fill=PALETTE[side],
                 size=1.6 if len(units) > _MOST else 2.6,
                 tooltips="none",
             )
-    across, up = _ticks(left, right, 7 if width == _WIDE else 4), _ticks(low, high, 7)
-    plot += lp.scale_x_continuous(breaks=across, labels=_signed(across), limits=[left, right], expand=[0, 0])
-    plot += lp.scale_y_continuous(breaks=up, labels=_signed(up), limits=[low, high], expand=[0, 0])
+    across, up = axis_ticks(left, right, 7 if width == WIDE else 4), axis_ticks(low, high, 7)
+    plot += lp.scale_x_continuous(breaks=across, labels=signed_ticks(across), limits=[left, right], expand=[0, 0])
+    plot += lp.scale_y_continuous(breaks=up, labels=signed_ticks(up), limits=[low, high], expand=[0, 0])
     plot += lp.labs(x=text("bulletin.growth.axis_level", lang), y=text("bulletin.growth.axis_growth", lang))
-    plot += _base_theme(size) + lp.theme(plot_margin=[4, 10, 2, 4])
-    return tidy_svg(_svg(plot, width, height), width, height)
+    plot += base_theme(size) + lp.theme(plot_margin=[4, 10, 2, 4])
+    return tidy_svg(to_svg(plot, width, height), width, height)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,8 @@ def check_pdf() -> None:
     UsageError
         ``paper_library_missing``.
     """
-    try:
-        import typst  # noqa: F401
-    except ImportError:
-        raise UsageError("paper_library_missing", library="typst", format="pdf") from None
+    if find_spec("typst") is None:
+        raise UsageError("paper_library_missing", library="typst", format="pdf")
 
 
 def write_pdf(context: dict[str, Any], path: Path) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from eduq.bulletins.charts import PALETTE
+from eduq.bulletins.drawing import PALETTE
 from eduq.bulletins.formats import format_date, format_value, say
 from eduq.bulletins.icons import draw_target
 from eduq.bulletins.template_folder import TemplateFolder, broken_templates, refuse_outside, template_environment

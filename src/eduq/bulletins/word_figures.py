@@ -8,7 +8,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from eduq.bulletins.charts import PALETTE
+from eduq.bulletins.drawing import PALETTE
 from eduq.locale import Lang
 
 __all__ = ["PAPER_GREY", "draw_picture", "find_chinese_fonts", "paper_svg"]

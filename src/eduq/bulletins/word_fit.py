@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from eduq.bulletins.charts import text_width
+from eduq.bulletins.drawing import text_width
 
 __all__ = ["ACROSS", "UPRIGHT", "Piece", "fit_table"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import polars as pl
@@ -218,7 +219,7 @@ def _fits(job: GrowthJob, ways: Sequence[Way], settings: RunSettings) -> dict[st
             if trusted:
                 found[UNCORRECTED] = lambda: multilevel(None)
         else:
-            found[way] = lambda way=way: one_prior(way)  # type: ignore[misc]
+            found[way] = partial(one_prior, way)
     return found
 
 

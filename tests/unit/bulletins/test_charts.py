@@ -8,7 +8,8 @@ import xml.etree.ElementTree as ET
 import polars as pl
 import pytest
 
-from eduq.bulletins.charts import PALETTE, draw_caterpillar, draw_distribution, draw_funnel, share_by_band, text_width
+from eduq.bulletins.charts import draw_caterpillar, draw_distribution, draw_funnel, share_by_band
+from eduq.bulletins.drawing import PALETTE, text_width
 
 UNITS = [
     ("清河镇第一初级中学", 0.42, 0.2, 0.64, "above"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import re
 import shutil
 import subprocess
@@ -79,14 +78,7 @@ def test_text_from_data_is_text(context: dict[str, Any], tmp_path: Path) -> None
 
 
 def test_a_missing_library_is_said(context: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = builtins.__import__
-
-    def without_typst(name: str, *given: Any, **more: Any) -> Any:
-        if name == "typst":
-            raise ImportError(name)
-        return known(name, *given, **more)
-
-    monkeypatch.setattr(builtins, "__import__", without_typst)
+    monkeypatch.setattr(pdf, "find_spec", lambda name: None)
     with pytest.raises(UsageError) as caught:
         write_pdf(context, tmp_path / "bulletin.pdf")
     assert caught.value.code == "paper_library_missing"

@@ -125,7 +125,7 @@ def fit_cell(
     whole = {name: _spread(values, used, size) for name, values in part.items()}
     able = used[~(cell.n[used] < min_n)] if has_n else used
     few = np.setdiff1d(used, able)
-    reason[few] = np.where(reason[few] == None, "below_min_n", reason[few])  # noqa: E711
+    reason[few] = [said or "below_min_n" for said in reason[few]]
     places, peers = _places_by_group(cell, groups, able, level, rate=rate, high_is_first=high_is_first)
     model = ComparisonModel(
         n_units=len(used),

@@ -111,7 +111,7 @@ def funnel_limits(funnel: Funnel, null_error: Floats, level: float, n: Floats | 
     target ± z·√(s_0² + τ²); for rates (``n`` given) within 0 and 1, and the exact binomial quantiles where τ² = 0.
     """
     if n is not None and funnel.variance == 0:
-        return tuple(binomial_limit(n, funnel.target, p) for p in ((1 - level) / 2, (1 + level) / 2))  # type: ignore[return-value]
+        return binomial_limit(n, funnel.target, (1 - level) / 2), binomial_limit(n, funnel.target, (1 + level) / 2)
     half = normal_quantile(level) * np.sqrt(null_error**2 + funnel.variance)
     low, high = funnel.target - half, funnel.target + half
     return (low, high) if n is None else (np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0))
