@@ -1,163 +1,24 @@
-"""Columns of every frame that crosses a stage.
+"""Columns of the estimates of one exam.
 
 Each schema is a dataframely class: ``Schema.validate(frame)`` raises when a stage hands on something else.
 """
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import dataframely as dy
 import polars as pl
 
-from eduq.errors import UsageError
-
 __all__ = [
-    "AGGREGATES",
-    "CHECKS",
-    "COMPARABILITY",
     "COMPARISONS",
-    "DECISIONS",
     "EQUITY",
     "EQUITY_COURSE",
     "ESTIMATE_COLUMNS",
     "FLOWS",
     "GROWTH",
-    "INPUTS",
-    "ISSUED",
-    "ITEMS",
-    "ITEM_SPEC",
-    "LEFT_OUT",
-    "NOT_EXPECTED",
-    "REJECTED",
-    "SCORE_COLUMNS",
-    "SERIES",
-    "STATUSES",
-    "STATUS_TYPE",
-    "SUBGROUP_PREFIX",
     "TARGET_REVIEWS",
     "TEACHING",
-    "VERDICTS",
     "EstimateTable",
-    "status_column",
-    "write_frame",
 ]
-
-STATUSES = ("present", "absent", "deferred", "exempt", "not_chosen", "voided", "not_scanned")
-"""What can be true of a candidate and a paper. Null: the exam has no such paper for the row."""
-STATUS_TYPE = pl.Enum(STATUSES)
-NOT_EXPECTED = ("exempt", "not_chosen")
-"""Statuses that n_expected leaves out."""
-
-SUBGROUP_PREFIX = "sub_"
-
-SCORE_COLUMNS: dict[str, pl.DataType] = {
-    "exam_id": pl.String(),
-    "candidate_id": pl.String(),
-    "person_id": pl.String(),
-    "school_id": pl.String(),
-    "class_id": pl.String(),
-    "year_group": pl.String(),
-    "track": pl.String(),
-    "combination": pl.String(),
-    "sex": pl.String(),
-    "source_file": pl.String(),
-    "source_sheet": pl.String(),
-    "row_no": pl.Int64(),
-}
-"""Columns of every ScoreTable; beside them ``sub_<name>`` and, per paper code, ``<code>`` (Int32, hundredths, null unless
-present), ``<code>_status`` (STATUS_TYPE) and where they exist ``<code>_scaled`` (Int32) and ``<code>_class`` (String)."""
-
-REJECTED: dict[str, pl.DataType] = {
-    "file": pl.String(),
-    "sheet": pl.String(),
-    "row": pl.Int64(),
-    "column": pl.String(),
-    "code": pl.String(),
-    "value": pl.String(),
-}
-"""One line per row that was not used. ``value`` is written out only when a person asks for it."""
-
-CHECKS: dict[str, pl.DataType] = {
-    "code": pl.String(),
-    "level": pl.Enum(("info", "notice", "warning")),
-    "file": pl.String(),
-    "sheet": pl.String(),
-    "row": pl.Int64(),
-    "column": pl.String(),
-    "found": pl.String(),
-    "n": pl.Int64(),
-}
-"""What was recognised, dropped knowingly, assumed or looks odd. The sentence is ``checks.<code>`` of the wording files,
-with placeholders file, sheet, row, column, found, n. ``found`` is a header, symbol or setting; never a pupil's value."""
-
-INPUTS: dict[str, pl.DataType] = {
-    "file": pl.String(),
-    "sha256": pl.String(),
-    "bytes": pl.Int64(),
-    "encoding": pl.String(),
-    "rows": pl.Int64(),
-    "used": pl.Int64(),
-    "rejected": pl.Int64(),
-}
-"""One line per file; rows (below the header) = used + rejected."""
-
-ITEMS: dict[str, pl.DataType] = {
-    "exam_id": pl.String(),
-    "candidate_id": pl.String(),
-    "paper": pl.String(),
-    "item": pl.String(),
-    "score": pl.Int32(),
-    "answer": pl.String(),
-}
-"""One line per candidate and item: score in hundredths or null, answer as written or null."""
-
-ITEM_SPEC: dict[str, pl.DataType] = {
-    "paper": pl.String(),
-    "item": pl.String(),
-    "max_score": pl.Float64(),
-    "item_type": pl.String(),
-    "module": pl.String(),
-    "knowledge_point": pl.String(),
-    "ability": pl.String(),
-    "literacy": pl.String(),
-    "expected_difficulty": pl.Float64(),
-    "key": pl.String(),
-}
-"""One line per item; what no file says is null."""
-
-AGGREGATES: dict[str, pl.DataType] = {
-    "school_id": pl.String(),
-    "year_group": pl.String(),
-    "paper": pl.String(),
-    "n_expected": pl.Int64(),
-    "n_present": pl.Int64(),
-    "measure": pl.String(),
-    "value": pl.Float64(),
-}
-"""Figures of schools as they stand in school summaries; ``paper`` is null for figures over papers."""
-
-COMPARABILITY: dict[str, pl.DataType] = {
-    "comparison_group": pl.String(),
-    "exam_id": pl.String(),
-    "paper": pl.String(),
-    "subject": pl.String(),
-    "year_group": pl.String(),
-    "track": pl.String(),
-    "deviation": pl.String(),
-    "marking": pl.String(),
-    "sitting": pl.String(),
-    "max_score": pl.Float64(),
-    "papers": pl.String(),
-    "n_schools": pl.Int64(),
-    "n_expected": pl.Int64(),
-    "n_present": pl.Int64(),
-    "comparable": pl.Boolean(),
-    "reason": pl.String(),
-}
-"""One line per comparison group; ``papers`` (codes joined by ``+``) and a total's ``max_score`` are those of its combination;
-``reason`` is null where schools may be compared (wording: ``reasons.<reason>``)."""
 
 
 class EstimateTable(dy.Schema):
@@ -197,70 +58,7 @@ class EstimateTable(dy.Schema):
         return pl.col("n") <= pl.col("n_expected")
 
 
-SERIES: dict[str, pl.DataType] = {
-    "unit_type": pl.String(),
-    "unit": pl.String(),
-    "year_group": pl.String(),
-    "subject": pl.String(),
-    "measure": pl.String(),
-    "period": pl.String(),
-    "exam_id": pl.String(),
-    "comparison_group": pl.String(),
-    "n_expected": pl.Int64(),
-    "n": pl.Int64(),
-    "estimate": pl.Float64(),
-    "sd": pl.Float64(),
-    "std_error": pl.Float64(),
-    "rank": pl.Int64(),
-    "n_units": pl.Int64(),
-    "segment": pl.Int64(),
-    "reason": pl.String(),
-}
-"""One line per unit, year group, subject, measure and period of a yearly series. ``period`` is a school year
-(``2024-2025``); ``estimate`` and ``sd`` (the unit's own within SD, divisor n - 1) are in pupil SDs for z measures;
-``std_error`` = sd / √n; ``rank`` 1 is highest, ties share, among the ``n_units`` of the comparison group with an estimate;
-``segment`` counts up where a break splits the series; a null estimate has a ``reason``."""
-
-LEFT_OUT: dict[str, pl.DataType] = {
-    "exam_id": pl.String(),
-    "school_year": pl.String(),
-    "term": pl.Int64(),
-    "year_group": pl.String(),
-    "used": pl.Boolean(),
-    "reason": pl.String(),
-}
-"""Which exams a series uses and which it does not, with the reason (wording ``series_reasons.<reason>``)."""
-
-VERDICTS: dict[str, pl.DataType] = {
-    "unit_type": pl.String(),
-    "unit": pl.String(),
-    "head_id": pl.String(),
-    "teacher_id": pl.String(),
-    "year_group": pl.String(),
-    "subject": pl.String(),
-    "rule_id": pl.String(),
-    "pack": pl.String(),
-    "pack_version": pl.String(),
-    "as_of": pl.Date(),
-    "period_first": pl.String(),
-    "period_last": pl.String(),
-    "reading": pl.String(),
-    "clause_result": pl.Enum(("met", "not_met", "not_assessable")),
-    "reason": pl.String(),
-    "evidence_grade": pl.String(),
-    "proposal": pl.String(),
-    "only_wide": pl.Boolean(),
-    "earlier_steps": pl.String(),
-    "needs_decision": pl.Boolean(),
-    "decided_by": pl.String(),
-    "decided_on": pl.Date(),
-    "decision": pl.String(),
-}
-"""The VerdictTable: one line per unit, year group, subject, rule and reading. ``clause_result`` is the literal clause,
-``evidence_grade`` (A-D, null where there is no series) the strength of the evidence; the two are never merged. ``reason``
-says why something is not assessable (wording ``verdict_reasons.<reason>``); ``proposal`` is null unless the proposing
-reading is met; ``earlier_steps`` lists earlier proposals and decisions of the same ladder (``rule_id@period``, joined by
-``;``)."""
+ESTIMATE_COLUMNS: dict[str, pl.DataType] = dict(EstimateTable.create_empty().schema)
 
 _NUMBER: dict[str, pl.DataType] = {
     "n": pl.Int64(),
@@ -430,68 +228,3 @@ TEACHING: dict[str, pl.DataType] = {
 ``class_kind`` is administrative (行政班) or teaching (教学班); a line with class_id null pools all classes of a teacher, weighted
 by ``share``. ``measure`` is mean_score (marks), like_gap (the mean less that of the ``n_like`` like classes of other teachers, in
 SDs of the comparison group) or a rate (0-1); ``reference`` and its quartiles (marks) are those classes' candidates and means."""
-
-DECISIONS: dict[str, pl.DataType] = {
-    "rule_id": pl.String(),
-    "pack": pl.String(),
-    "pack_version": pl.String(),
-    "reading": pl.String(),
-    "unit_type": pl.String(),
-    "unit": pl.String(),
-    "head_id": pl.String(),
-    "teacher_id": pl.String(),
-    "year_group": pl.String(),
-    "subject": pl.String(),
-    "as_of": pl.Date(),
-    "proposal": pl.String(),
-    "decision": pl.String(),
-    "decided_by": pl.String(),
-    "decided_on": pl.Date(),
-    "reason": pl.String(),
-    "archive_version": pl.Int64(),
-}
-"""One line per decision a named person took on a proposal: ``decision`` is adopted, rejected or deferred, ``reason`` the
-person's own words, ``archive_version`` the version that recorded it."""
-
-ISSUED: dict[str, pl.DataType] = {
-    "product": pl.String(),
-    "period": pl.String(),
-    "edition": pl.String(),
-    "document_no": pl.String(),
-    "issued_by": pl.String(),
-    "issued_on": pl.Date(),
-    "based_on": pl.Int64(),
-    "sha256": pl.String(),
-    "content": pl.String(),
-    "archive_version": pl.Int64(),
-}
-"""The ledger of issued editions, one line per document: ``based_on`` the archive version it was made from, ``sha256`` of the
-document, ``content`` JSON of the published cells, ``archive_version`` the version that recorded it."""
-
-
-ESTIMATE_COLUMNS: dict[str, pl.DataType] = dict(EstimateTable.create_empty().schema)
-
-
-def status_column(paper: str) -> str:
-    """Return the name of a paper's status column."""
-    return f"{paper}_status"
-
-
-def write_frame(frame: pl.DataFrame, path: str | os.PathLike[str]) -> Path:
-    """Write a frame as ``.parquet`` or ``.csv``, whole or not at all, and return the path.
-
-    Raises
-    ------
-    UsageError
-        ``format_unknown``: another suffix.
-    """
-    target = Path(path)
-    if target.suffix not in (".parquet", ".csv"):
-        raise UsageError("format_unknown", format=target.suffix, known=".parquet, .csv")
-    part = target.with_name(f".{target.name}.part")
-    if target.suffix == ".csv":
-        frame.write_csv(part, include_bom=True)
-    else:
-        frame.write_parquet(part)
-    part.replace(target)
-    return target

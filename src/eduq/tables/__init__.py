@@ -1,0 +1,61 @@
+"""Columns of every frame that crosses a stage, and a frame as a file."""
+
+from eduq.tables.estimates import (
+    COMPARISONS,
+    EQUITY,
+    EQUITY_COURSE,
+    ESTIMATE_COLUMNS,
+    FLOWS,
+    GROWTH,
+    TARGET_REVIEWS,
+    TEACHING,
+    EstimateTable,
+)
+from eduq.tables.exams import (
+    AGGREGATES,
+    CHECKS,
+    COMPARABILITY,
+    INPUTS,
+    ITEM_SPEC,
+    ITEMS,
+    NOT_EXPECTED,
+    REJECTED,
+    SCORE_COLUMNS,
+    STATUS_TYPE,
+    STATUSES,
+    SUBGROUP_PREFIX,
+    status_column,
+)
+from eduq.tables.records import DECISIONS, ISSUED, LEFT_OUT, SERIES, VERDICTS
+from eduq.tables.writing import write_frame
+
+__all__ = [
+    "AGGREGATES",
+    "CHECKS",
+    "COMPARABILITY",
+    "COMPARISONS",
+    "DECISIONS",
+    "EQUITY",
+    "EQUITY_COURSE",
+    "ESTIMATE_COLUMNS",
+    "FLOWS",
+    "GROWTH",
+    "INPUTS",
+    "ISSUED",
+    "ITEMS",
+    "ITEM_SPEC",
+    "LEFT_OUT",
+    "NOT_EXPECTED",
+    "REJECTED",
+    "SCORE_COLUMNS",
+    "SERIES",
+    "STATUSES",
+    "STATUS_TYPE",
+    "SUBGROUP_PREFIX",
+    "TARGET_REVIEWS",
+    "TEACHING",
+    "VERDICTS",
+    "EstimateTable",
+    "status_column",
+    "write_frame",
+]
