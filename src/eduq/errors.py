@@ -24,12 +24,16 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Place:
-    """Where in the input something was found: base name of the file, sheet, row (as a spreadsheet counts), column header."""
+    """Where in the input something was found: base name of the file, sheet, row (as a spreadsheet counts), column header.
+
+    Of a Word file the paragraph, counted from 1 in the order of the file.
+    """
 
     file: str | None = None
     sheet: str | None = None
     row: int | None = None
     column: str | None = None
+    paragraph: int | None = None
 
     def describe(self, lang: Lang | None = None) -> str:
         """Return the place as words, empty when nothing is known."""

@@ -6,13 +6,14 @@ import tempfile
 from pathlib import Path
 
 from tests.browser.devtools import Page
-from tests.browser.pages import PRODUCTS, make_page
+from tests.browser.pages import DOCUMENTS, make_page
 
 GALLERY = Path(__file__).parent.parent.parent / "docs" / "gallery"
-KINDS = ("bulletin", "teacher", "dossier", *PRODUCTS)
+KINDS = ("bulletin", "review", "dossier", "feedback", *DOCUMENTS)
 TITLES = {
     "bulletin": "一次考试的通报 · bulletin of an exam",
-    "teacher": "教师反馈表 · feedback to a teacher",
+    "review": "局内查阅页 · page to explore",
+    "feedback": "一次考试的教师反馈表 · feedback to a teacher on one exam",
     "dossier": "判定说明 · reasons of a verdict",
     "check": "每月一抽查 · monthly check",
     "dispatch": "每双月一调度 · two-monthly dispatch",
@@ -21,9 +22,15 @@ TITLES = {
     "annual": "每学年一考评 · yearly review",
     "government": "致政府的年度报告 · annual report to the government",
     "research": "调研报告 · research paper",
+    "school": "学校反馈表 · sheet of a school",
+    "teacher": "教师反馈表 · sheet of a teacher",
+    "subject": "学科教研分析 · pack for the subject's teaching researcher",
     "public": "公开版 · public edition",
+    "student": "致学生和家长 · edition for pupils and parents",
 }
 VIEWS = {"": (1000, 1000, False), "-phone": (390, 900, False), "-dark": (1000, 1000, True)}
+ALL_VIEWS = ("bulletin", "review")
+"""Kinds shown on a phone and in the dark as well."""
 
 
 def _shrink(path: Path) -> None:
@@ -36,7 +43,7 @@ def _shrink(path: Path) -> None:
 
 
 def take_pictures() -> list[Path]:
-    """Take the first screen of every kind of page in both languages; of the bulletin also on a phone and in the dark."""
+    """Take the first screen of every kind of page in both languages; of some also on a phone and in the dark."""
     taken = []
     with tempfile.TemporaryDirectory() as scratch, Page(Path(scratch) / "profile") as page:
         for kind in KINDS:
@@ -44,7 +51,7 @@ def take_pictures() -> list[Path]:
                 source = Path(scratch) / "page.html"
                 source.write_text(make_page(f"{kind}.{lang}"), encoding="utf-8")
                 for view, (width, height, dark) in VIEWS.items():
-                    if view and kind != "bulletin":
+                    if view and kind not in ALL_VIEWS:
                         continue
                     page.open(source, width=width, height=height, dark=dark)
                     path = GALLERY / f"{kind}-{lang}{view}.png"
@@ -62,8 +69,11 @@ def write_index() -> None:
         "`make gallery` 重新生成；数据都是虚构的。Made by `make gallery`; the county is invented.",
         "",
     ]
+    for path in sorted(GALLERY.glob("*.png")):
+        if path.stem.split("-")[0] not in KINDS:
+            path.unlink()  # of a kind that is no more
     for kind in KINDS:
-        views = [view for view in VIEWS if not view or kind == "bulletin"]
+        views = [view for view in VIEWS if not view or kind in ALL_VIEWS]
         lines += [f"## {TITLES[kind]}", ""]
         lines += [f"![{kind} {lang}{view}]({kind}-{lang}{view}.png)" for view in views for lang in ("zh", "en")]
         lines.append("")

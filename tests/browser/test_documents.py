@@ -100,8 +100,8 @@ def test_a_reader_by_keyboard_skips_to_the_text_and_sees_where_he_is(page: Page,
 @pytest.mark.parametrize(
     ("name", "dark"),
     [
-        *((name, ".en" in name) for name in NAMES if name != "bulletin.en"),
-        *((name, True) for name in ("bulletin.zh", "class.zh")),
+        *((name, ".en" in name) for name in NAMES),
+        *((name, True) for name in ("bulletin.zh", "class.zh", "annual.zh")),
     ],
 )
 def test_no_barrier_that_axe_calls_serious(page: Page, tmp_path: Path, name: str, dark: bool) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -131,10 +134,16 @@ def test_filters_and_search_narrow_the_rows_and_say_so(browser: Page, pages: dic
 def test_years_are_a_table_to_filter_by_year(browser: Page, pages: dict[str, Path]) -> None:
     browser.open(pages["zh"])
     browser.ask("document.getElementById('review-which-years').click()")
-    assert browser.ask(STATUS) == "共 96 行，符合条件 96 行，显示第 1—50 行"
+    assert browser.ask(STATUS) == "共 288 行，符合条件 96 行，显示第 1—50 行"  # the composite first
+    assert set(_values(browser, 2)) == {"综合"}
     _choose(browser, "review-filter-year", "2024-2025")
-    assert set(_values(browser, 2)) == {"2024-2025"}
-    assert browser.ask(STATUS) == "共 96 行，符合条件 24 行，显示第 1—24 行"
+    assert set(_values(browser, 3)) == {"2024-2025"}
+    assert browser.ask(STATUS) == "共 288 行，符合条件 24 行，显示第 1—24 行"
+    _choose(browser, "review-filter-subject", "数学")
+    assert set(_values(browser, 2)) == {"数学"}
+    assert len(set(_values(browser, 0))) == 24
+    browser.ask("document.getElementById('review-clear').click()")
+    assert browser.ask(STATUS) == "共 288 行，符合条件 288 行，显示第 1—50 行"
     _quiet(browser)
 
 
@@ -149,6 +158,7 @@ def test_a_head_sorts_up_down_and_back_and_says_so(browser: Page, pages: dict[st
 
     browser.press("Enter")
     assert (_head(browser, "value"), numbers()) == ("ascending", sorted(numbers()))
+    assert browser.ask(STATUS).endswith("，按“与全体的差距（标准差）”升序")
     assert browser.ask("document.activeElement.dataset.sort") == "value"
     browser.press("Enter")
     assert (_head(browser, "value"), numbers()) == ("descending", sorted(numbers(), reverse=True))
@@ -191,6 +201,73 @@ def test_everything_is_reached_with_the_keyboard_alone(browser: Page, pages: dic
     assert browser.ask(STATUS) == "共 216 行，符合条件 216 行，显示第 51—100 行"
     assert browser.ask("document.activeElement.classList.contains('unit')")
     _quiet(browser)
+
+
+def test_where_the_focus_is_can_be_seen_on_every_control(browser: Page, pages: dict[str, Path]) -> None:
+    browser.open(pages["zh"])
+    seen = set()
+    for _ in range(40):
+        browser.press("Tab")
+        assert browser.ask("getComputedStyle(document.activeElement).outlineStyle") in ("solid", "auto"), browser.ask(FOCUS)
+        assert browser.ask("parseFloat(getComputedStyle(document.activeElement).outlineWidth)") >= 1
+        seen.add(browser.ask("document.activeElement.tagName + '.' + document.activeElement.className"))
+        if browser.ask("document.activeElement.id") == "review-last":
+            break
+    assert {"A.skip", "INPUT.", "SELECT.", "BUTTON.plain", "BUTTON.sort", "BUTTON.unit"} <= seen
+
+
+def test_a_number_in_the_change_over_the_years_is_a_link_to_its_reasons(browser: Page, pages: dict[str, Path]) -> None:
+    browser.open(pages["zh"])
+    browser.ask("document.getElementById('review-which-courses').click()")
+    _choose(
+        browser, "review-filter-unit", browser.ask("JSON.parse(document.getElementById('review-data').textContent).units[2][1]")
+    )
+    links = "[...document.querySelectorAll('#review-table td a')]"
+    assert browser.ask(f"{links}.map(one => one.getAttribute('href'))") == ["why/S003-ezhou.head.talk.html"]
+    assert browser.ask(f"{links}[0].getAttribute('aria-label')").endswith("：查看依据")
+    assert _values(browser, 2)[0] == "综合"
+    browser.ask(f"{links}[0].focus()")
+    with browser.loading():
+        browser.press("Enter")
+    assert browser.ask("document.title") == "why"
+
+
+def _printed(browser: Page, path: Path) -> list[str]:
+    path.write_bytes(base64.b64decode(browser.call("Page.printToPDF", preferCSSPageSize=True, printBackground=True)["data"]))
+    said = subprocess.run(["pdftotext", "-layout", str(path), "-"], capture_output=True, text=True, check=True).stdout
+    return said.split("\f")[:-1]
+
+
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="no pdftotext on this machine")
+def test_paper_has_all_chosen_rows_what_was_chosen_and_a_head_on_every_sheet(
+    browser: Page, pages: dict[str, Path], tmp_path: Path
+) -> None:
+    browser.open(pages["zh"])
+    browser.ask("document.getElementById('review-which-years').click()")
+    sheets = _printed(browser, tmp_path / "page.pdf")
+    assert "科目：综合；共288行，符合条件96行，显示第1—96行" in sheets[0].replace(" ", "")
+    assert sum(sheet.count("2022-2023") for sheet in sheets) == 24
+    assert all("学校" in sheet and "置信区间" in sheet for sheet in sheets if "2022-2023" in sheet)
+    assert browser.ask("document.querySelectorAll('#review-table tbody tr').length") == 50
+    browser.ask("document.querySelector('#review-table button.unit').click()")
+    (first, *_) = _printed(browser, tmp_path / "school.pdf")
+    assert "内部资料" in first
+    assert "S001" in first
+    assert browser.ask("document.getElementById('review-detail').matches(':modal')")
+    _quiet(browser)
+
+
+def test_a_browser_that_cannot_run_the_script_gets_the_plain_tables(
+    browser: Page, pages: dict[str, Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(
+        pages["zh"].read_text(encoding="utf-8").replace('"use strict";', "a script it cannot read", 1), encoding="utf-8"
+    )
+    browser.open(path)
+    assert browser.ask("document.getElementById('review').hidden")
+    assert browser.ask("document.querySelectorAll('#review-plain section table').length") == 4
+    assert "请用较新版本的浏览器" in browser.ask("document.getElementById('review-plain').innerText")
 
 
 def test_a_number_leads_to_the_page_of_its_reasons(browser: Page, pages: dict[str, Path]) -> None:
@@ -240,7 +317,7 @@ def test_without_a_script_there_are_plain_tables(browser: Page, pages: dict[str,
     browser.open(pages["zh"], script=False)
     rows = browser.call("DOM.getDocument", depth=0)["root"]["nodeId"]
     found = browser.call("DOM.querySelectorAll", nodeId=rows, selector="noscript table tbody tr")["nodeIds"]
-    assert len(found) == 240 + 96 + 24 + 1
+    assert len(found) == 240 + 3 * 24 + 3 * 24 + 1
     hidden = browser.call("DOM.querySelector", nodeId=rows, selector="#review[hidden]")["nodeId"]
     assert hidden
     _quiet(browser)
@@ -252,7 +329,8 @@ def test_two_thousand_schools_stay_few_elements(browser: Page, pages: dict[str, 
     assert browser.ask("document.querySelectorAll('#review-table tr').length") == 51
     browser.ask("document.querySelector('[data-sort=value]').click()")
     browser.ask("document.getElementById('review-last').click()")
-    assert browser.ask(STATUS) == "共 24,000 行，符合条件 24,000 行，显示第 23,951—24,000 行"
+    sorted_by = "，按“与全体的差距（标准差）”升序"
+    assert browser.ask(STATUS) == "共 24,000 行，符合条件 24,000 行，显示第 23,951—24,000 行" + sorted_by
     assert browser.ask("document.querySelectorAll('#review-table tr').length") == 51
     _quiet(browser)
 

@@ -150,7 +150,7 @@ def test_an_unknown_setting_ends_with_10_and_names_its_key(run: Run, scores: Pat
 
 
 def test_an_edition_that_is_not_built_is_refused(run: Run, scores: Path, tmp_path: Path) -> None:
-    assert run("analyze", str(scores), "--edition", "public", "--out", "out").returncode == 13
+    assert run("analyze", str(scores), "--edition", "school", "--out", "out").returncode == 13
     assert run("analyze", str(scores), "--edition", "everyone", "--out", "out").returncode == 13
     assert not (tmp_path / "out").exists()
 

@@ -62,7 +62,15 @@ def test_a_run_says_only_what_it_wrote_and_is_the_same_again(archive: Archive, r
     assert (status, trouble) == (0, "")
     assert said == [
         str(folder / name)
-        for name in ("bulletin.docx", "bulletin.html", "bulletin.md", "certificate.json", f"tables-{MID}.xlsx", "run.json")
+        for name in (
+            "bulletin.docx",
+            "bulletin.html",
+            "bulletin.md",
+            "certificate.json",
+            f"tables-{MID}.xlsx",
+            "tables.xlsx",
+            "run.json",
+        )
     ]
     first = contents(tmp_path / "out")
     assert run(archive, "quarterly", "2026-03-09", "--period", "2025Q4")[0] == 0
@@ -90,7 +98,21 @@ def test_a_quarter_without_an_exam_has_a_bulletin(archive: Archive, run: Run, tm
     ("arguments", "status", "code"),
     [
         (("--product", "weekly"), 2, "product_unknown"),
-        (("--product", "teacher"), 2, "product_not_available"),
+        (("--product", "teacher", "--period", "2025-2026-1"), 2, "product_unit_missing"),
+        (
+            ("--product", "school", "--period", "2025-2026-1", "--unit", "QA01", "--edition", "public"),
+            13,
+            "product_edition_banned",
+        ),
+        (("--product", "school", "--period", "2025-2026-1", "--unit", "QA01", "--edition", "bureau"), 13, "edition_unfit"),
+        (("--product", "school", "--period", "2025-2026-1", "--unit", "QZ99"), 2, "school_unknown"),
+        (("--product", "school", "--period", "2024-2025-1", "--unit", "QA01"), 12, "sheet_without_exam"),
+        (("--product", "school-packs", "--unit", "QA01", "--period", "2025-2026-1"), 2, "product_unit_unfit"),
+        (("--edition", "public", "--unit", "QA01"), 2, "product_unit_unfit"),
+        (("--edition", "teacher"), 2, "teachers_missing"),
+        (("--edition", "public,press"), 13, "edition_unknown"),
+        (("--edition", "school", "--formats", "review"), 2, "format_unknown"),
+        (("--edition", "public,bureau", "--issue", "--issued-by", "Jia", "--document-no", "7"), 2, "issue_numbers_unfit"),
         (("--period", "2025-13"), 2, "period_unfit"),
         (("--period", "2025-2026"), 2, "period_unfit"),
         (("--period", "2027Q1"), 2, "period_ahead"),
@@ -222,7 +244,7 @@ def test_an_outward_edition_names_no_school(run: Run, tmp_path: Path, archive: A
             content += path.read_bytes()
     assert b"2025" in content
     assert [school for school in SCHOOLS if school.encode() in content] == []
-    assert len(said) == 6
+    assert len(said) == 7
 
 
 def _of(product: str) -> tuple[str, str]:

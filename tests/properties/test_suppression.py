@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from eduq.disclosure.suppression import AREA, Cell, Pattern, protect_estimates
+from eduq.disclosure.suppression import AREA, Cell, Pattern, Shown, protect_estimates
+from eduq.disclosure.withholding import withhold_quantiles
 from eduq.errors import DisclosureError
 from eduq.estimates.measures import load_measures
 from eduq.settings import RunSettings
@@ -195,3 +196,82 @@ def test_the_same_cells_are_withheld_again_beside_the_same_edition() -> None:
     again = withhold(PLAIN, issued=(first.shown,))
     assert again.shown == first.shown
     assert again.certificate.earlier == ("bureau",)
+
+
+ORDERS = [("bureau", "government"), ("government", "bureau")]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@given(schools=counties())
+@settings(max_examples=6)
+def test_two_editions_together_tell_no_withheld_count(order: tuple[str, str], schools: list[School]) -> None:
+    """Whichever was issued first: a reader of both, the bureau, learns no more; with one pupil known, one less at most."""
+    issued: list[Shown] = []
+    try:
+        for edition in order:
+            issued.append(withhold(schools, edition, issued=tuple(issued)).shown)
+    except DisclosureError:
+        return
+    seen = {(cell[2], (cell[3], cell[4])) for one in issued for cell in one.cells}
+    told = next(one for one in issued if one.edition == "bureau")
+    _, _, members = tables(schools)
+    for key in sorted(told.primary):
+        measure, cell = key[2], (key[3], key[4])
+        readable = {one for one in seen if one[0] == measure}
+        width = stated(schools, measure, cell)
+        low, high = attack(schools, readable, measure, cell)
+        assert high - low >= width
+        school, place = members[cell][0], 3 if measure == "pass_rate" else 4
+        counted = int(schools[school][place] > 0)  # a pupil who is there
+        low, high = attack(schools, readable, measure, cell, (school, counted))
+        assert high - low >= width - 1
+
+
+def counts_from_print(n: int, printed: float) -> set[int]:
+    """Return the whole numbers of candidates that a rate printed to a tenth of a percent of a place of known size can mean."""
+    return {k for k in range(n + 1) if round(100 * k / n, 1) == printed}
+
+
+@given(st.integers(10, 60), st.data())
+@settings(max_examples=40)
+def test_printed_shares_and_the_size_of_a_place_pin_no_small_count(n: int, data: st.DataObject) -> None:
+    """Outside the bureau: from a printed rate and n the count follows, so a rate of few stands nowhere."""
+    counts = sorted((data.draw(st.integers(0, n)) for _ in range(2)), reverse=True)
+    schools: list[School] = [(0, i, n, counts[0], counts[1]) for i in (0, 1, 0)] + [(1, 1, 25, 13, 7)] * 3
+    try:
+        pattern = withhold(schools, "government")
+    except DisclosureError:
+        return
+    _, _, members = tables(schools)
+    for _, _, measure, unit_type, unit in pattern.shown.cells:
+        own = members[unit_type, unit]
+        size, place = sum(schools[i][2] for i in own), 3 if measure == "pass_rate" else 4
+        count = sum(schools[i][place] for i in own)
+        told = counts_from_print(size, round(100 * count / size, 1))
+        assert count in told
+        if len(told) == 1:
+            smaller = min(count, size - count)
+            assert smaller >= MIN_N or (smaller == 0 and size >= 3 * MIN_N)
+
+
+@given(st.lists(st.integers(0, 100), min_size=10, max_size=60))
+@settings(max_examples=30)
+def test_quantiles_and_the_size_of_a_class_name_nobody(scores: list[int]) -> None:
+    """Percentile times class size: the quantile that stands has as many on either side as stated, so it is not one of few."""
+    n, least = len(scores), -(-MIN_N // 2)
+    frame = pl.DataFrame(
+        [("median", n, float(np.quantile(scores, 0.5))), ("q1", n, float(np.quantile(scores, 0.25)))],
+        schema=["measure", "n", "estimate"], orient="row",
+    ).with_columns(
+        *(pl.lit(None, dtype=pl.Float64).alias(name) for name in ("std_error", "ci_lower", "ci_upper", "conf_level")),
+        *(pl.lit(None, dtype=pl.String).alias(name) for name in ("method", "reason")),
+    )  # fmt: skip
+    shown = withhold_quantiles(frame, load_measures(None, ("median", "q1")), least)
+    for measure, share in (("median", 0.5), ("q1", 0.25)):
+        told = shown.filter(measure=measure).row(0, named=True)
+        if told["estimate"] is None:
+            assert int(n * share) < least
+            assert told["reason"] == "quantile_few"
+        else:
+            assert sum(one <= told["estimate"] for one in scores) >= least
+            assert sum(one >= told["estimate"] for one in scores) >= least

@@ -277,6 +277,8 @@ def _data(view: View) -> list[Block]:
         column("rejected", phrase("bulletin.head.rejected"), "count"),
         column("sha256", phrase("bulletin.head.sha256"), "text", soft=True),
     ]
+    if view.pub.edition != "bureau":  # files have no names there, and the counts of rows stand in the text
+        return _technical(view)
     inputs = view.pub.inputs
     listed, whole = view.shown(list(inputs.iter_rows(named=True)))
     rows = [row([item["file"], item["rows"], item["used"], item["rejected"], (item["sha256"] or "")[:12]]) for item in listed]
@@ -286,7 +288,12 @@ def _data(view: View) -> list[Block]:
     notes = [*cut_note(whole, len(listed), "quality"), phrase("bulletin.note.hash_tables")]
     if len(view.pub.rejected_counts):
         notes.append(phrase("bulletin.note.rejects_command"))
-    blocks = [table("annex_inputs", phrase("bulletin.caption.annex_inputs"), columns, rows, notes, whole=whole)]
+    return [table("annex_inputs", phrase("bulletin.caption.annex_inputs"), columns, rows, notes, whole=whole), *_technical(view)]
+
+
+def _technical(view: View) -> list[Block]:
+    """Return what the run was made with."""
+    blocks: list[Block] = []
     technical = technical_sentences(view)
     if technical:
         blocks += [paragraph(phrase("bulletin.basics.technical")), items(technical)]

@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["Block", "Phrase", "chart", "column", "items", "note", "paragraph", "row", "section", "table", "to_fill"]
+__all__ = [
+    "Block",
+    "Phrase",
+    "chart",
+    "column",
+    "items",
+    "note",
+    "number_blocks",
+    "number_sections",
+    "paragraph",
+    "row",
+    "section",
+    "table",
+    "to_fill",
+]
 
 Block = dict[str, Any]
 Phrase = dict[str, Any]
@@ -33,7 +47,7 @@ def items(said: Iterable[Phrase], *, ordered: bool = False) -> Block:
 
 def column(name: str, label: Phrase | str, kind: str = "text", *, soft: bool = False) -> Block:
     """Return a table column: ``kind`` says how its raw values are printed (`eduq.bulletins.formats.format_value`)."""
-    align = "left" if kind in ("text", "words", "date", "judged", "target") else "right"
+    align = "left" if kind in ("text", "words", "date", "judged", "target", "direction") else "right"
     return {"id": name, "label": label, "kind": kind, "align": align, "soft": soft}
 
 
@@ -80,3 +94,32 @@ def chart(name: str, title: Phrase, caption: Phrase, alt: Phrase, svg: tuple[str
 def section(name: str, level: int, heading: Phrase, blocks: Iterable[Block | None]) -> Block:
     """Return a section; blocks that are None are left out."""
     return {"id": name, "level": level, "heading": heading, "blocks": [block for block in blocks if block is not None]}
+
+
+def number_sections(sections: list[Block]) -> None:
+    """Number sections of the first and second level through the document."""
+    first = second = 0
+    for part in sections:
+        if part["level"] == 1:
+            first, second = first + 1, 0
+            part["number"] = [first]
+        else:
+            second += 1
+            part["number"] = [first, second]
+
+
+def number_blocks(sections: list[Block]) -> None:
+    """Number tables and figures through the document and tell each figure which table has its numbers."""
+    counts = {"table": 0, "figure": 0}
+    tables: dict[str, int] = {}
+    for part in sections:
+        for block in part["blocks"]:
+            if block["type"] in counts:
+                counts[block["type"]] += 1
+                block["number"] = counts[block["type"]]
+                if block["type"] == "table":
+                    tables[block["id"]] = block["number"]
+    for part in sections:
+        for block in part["blocks"]:
+            if block["type"] == "figure":
+                block["table_number"] = tables.get(block["table"])

@@ -182,7 +182,11 @@ def _funnel(units: Sequence[tuple[int, float, float | None, str | None]], level:
 
 
 def draw_distribution(
-    panels: Sequence[tuple[Phrase | str, int, pl.DataFrame]], cuts: Sequence[float], lang: Lang
+    panels: Sequence[tuple[Phrase | str, int, pl.DataFrame]],
+    cuts: Sequence[float],
+    lang: Lang,
+    *,
+    band_width: int | None = None,
 ) -> tuple[str, str]:
     """Return the wide and narrow drawing of the area's score distributions as steps, one small panel per paper.
 
@@ -194,9 +198,13 @@ def draw_distribution(
         Shares of the full mark at which a line stands.
     lang
         Language of the labels.
+    band_width
+        Width of a step in marks, a divisor of every full mark, where scores are known by bands only; by default a twentieth of
+        the full mark.
     """
     labels = [say(label, lang) for label, _, _ in panels]
-    shares = [share_by_band(frame, full) for _, full, frame in panels]
+    steps = [20 if band_width is None else full // (100 * band_width) for _, full, _ in panels]
+    shares = [share_by_band(frame, full, bands) for (_, full, frame), bands in zip(panels, steps, strict=True)]
     return at_both_widths(lambda width: _distribution(labels, shares, cuts, lang, width))
 
 

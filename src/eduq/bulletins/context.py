@@ -6,8 +6,9 @@ from typing import Any
 
 from eduq.bulletins.annexes import annex_sections, definition_list
 from eduq.bulletins.basics import basic_sections, data_line, premises
-from eduq.bulletins.blocks import Block, Phrase
+from eduq.bulletins.blocks import Phrase, number_blocks, number_sections
 from eduq.bulletins.cells import interval_of
+from eduq.bulletins.certificate import build_certificate
 from eduq.bulletins.comparisons import counter, tally, units_counted
 from eduq.bulletins.findings import finding_sections
 from eduq.bulletins.formats import clauses, counted, joined, phrase, typed
@@ -37,17 +38,17 @@ def build_context(publishable: Publishable, lang: Lang) -> dict[str, Any]:
     dict
         ``version``, ``meta``, ``exams``, ``definitions``, ``headline`` (at most four figures), ``premises`` (what is assumed),
         ``intro``, ``sections`` and ``annexes`` (id, level, number, heading, blocks), ``attachments`` (headings of the annexes),
-        ``closing``, ``provenance``.
+        ``closing``, ``provenance``, ``certificate`` (`eduq.bulletins.certificate.build_certificate`).
         Numbers are raw; sentences are a wording key with raw parameters (`eduq.bulletins.formats.say`). Plain dictionaries,
         lists, strings and numbers only, so it can be written as JSON.
     """
     view = View(publishable, lang)
     sections = [*basic_sections(view), *result_sections(view), *finding_sections(view)]
     annexes = annex_sections(view)
-    _number_sections(sections)
+    number_sections(sections)
     for number, annex in enumerate(annexes, start=1):
         annex["number"] = number
-    _number_blocks([*sections, *annexes])
+    number_blocks([*sections, *annexes])
     return {
         "version": CONTEXT_VERSION,
         "meta": _meta(view),
@@ -61,35 +62,8 @@ def build_context(publishable: Publishable, lang: Lang) -> dict[str, Any]:
         "attachments": [annex["heading"] for annex in annexes],
         "closing": _closing(view),
         "provenance": dict(publishable.provenance),
+        "certificate": build_certificate([(_exam_name(view), publishable.certificate)]),
     }
-
-
-def _number_sections(sections: list[Block]) -> None:
-    first = second = 0
-    for part in sections:
-        if part["level"] == 1:
-            first, second = first + 1, 0
-            part["number"] = [first]
-        else:
-            second += 1
-            part["number"] = [first, second]
-
-
-def _number_blocks(sections: list[Block]) -> None:
-    """Number tables and figures through the document and tell each figure which table has its numbers."""
-    counts = {"table": 0, "figure": 0}
-    tables: dict[str, int] = {}
-    for part in sections:
-        for block in part["blocks"]:
-            if block["type"] in counts:
-                counts[block["type"]] += 1
-                block["number"] = counts[block["type"]]
-                if block["type"] == "table":
-                    tables[block["id"]] = block["number"]
-    for part in sections:
-        for block in part["blocks"]:
-            if block["type"] == "figure":
-                block["table_number"] = tables.get(block["table"])
 
 
 def _exam_name(view: View) -> Phrase | str:

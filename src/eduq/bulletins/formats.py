@@ -16,6 +16,8 @@ from eduq.locale import Lang, has_text, text
 __all__ = [
     "MINUS",
     "NUMBER_FORMS",
+    "STATE_SIGNS",
+    "STATE_WORDS",
     "clauses",
     "counted",
     "format_date",
@@ -52,6 +54,19 @@ NUMBER_FORMS: dict[str, tuple[int, bool, float]] = {
     "level": (0, False, 100),
 }
 """Kind of a number: decimals, always signed, factor. ``percent`` is followed by the sign %; of ``rate`` the head has it."""
+
+STATE_WORDS = {"target": "bulletin.targets.state", "direction": "bulletin.direction"}
+"""Kinds of cells that hold a state, and where the words of their states stand."""
+STATE_SIGNS = {
+    "reached": "●",
+    "undecided": "◎",
+    "not_reached": "○",
+    "rising": "↑",
+    "falling": "↓",
+    "unclear": "◇",
+    "too_little": "□",
+}
+"""The sign before the word of a state where no icon is drawn: in Word, PDF, Markdown and tables; all are in GB 2312."""
 
 _MEASURE_KINDS = {
     "mean_score": "score",
@@ -183,8 +198,8 @@ def format_value(value: Any, kind: str, lang: Lang) -> str:
     value
         A number, text, a pair (interval), a phrase, None, or ``{"reason": code}`` for a number that cannot be given.
     kind
-        ``text``, ``date``, ``words``, ``judged`` (above, below, same), ``target`` (state of a target), ``base`` (present and
-        expected), one of the number kinds, or ``interval_<number kind>``.
+        ``text``, ``date``, ``words``, ``judged`` (above, below, same), ``target`` (state of a target), ``direction`` (of a
+        course), ``base`` (present and expected), one of the number kinds, or ``interval_<number kind>``.
     lang
         Language of the document.
     """
@@ -197,8 +212,9 @@ def format_value(value: Any, kind: str, lang: Lang) -> str:
         return say(value, lang)
     if kind == "judged" and value:
         return text(f"bulletin.judged.{value}", lang)
-    if kind == "target":
-        return text(f"bulletin.targets.state.{value}", lang)
+    if kind in STATE_WORDS:
+        word = text(f"{STATE_WORDS[kind]}.{value}", lang)
+        return f"{STATE_SIGNS[value]} {word}" if value in STATE_SIGNS else word
     if kind == "date":
         return format_date(value, lang)
     if kind in ("text", "words") or isinstance(value, str):

@@ -9,6 +9,7 @@ import polars as pl
 from eduq.bulletins.formats import say
 from eduq.bulletins.history import school_name, series_reason
 from eduq.disclosure import PublishableHistory
+from eduq.groups import COMPOSITE
 from eduq.locale import text
 
 if TYPE_CHECKING:
@@ -94,7 +95,9 @@ def _add_series(writer: SheetWriter, history: PublishableHistory) -> None:
     named = _named(writer, history.series.sort("unit", "period")).with_columns(pl.col("reason").replace(reasons))
     columns = [*_heads(writer), writer.words("period", writer.word("history.period"))]
     columns.append(writer.number("n", writer.word("workbook.n"), "count", 8))
-    for name, key in (("estimate", "estimate"), ("ci_lower", "lower"), ("ci_upper", "upper"), ("relative", "relative")):
+    of_subject = "subject" in history.series.columns and not (history.series["subject"] == COMPOSITE).any()
+    value = "estimate_subject" if of_subject else "estimate"
+    for name, key in (("estimate", value), ("ci_lower", "lower"), ("ci_upper", "upper"), ("relative", "relative")):
         columns.append(writer.number(name, writer.word(f"history.{key}"), "gap"))
     columns.append(writer.words("reason", writer.word("history.reason"), 24))
     writer.add(writer.word("sheet.history_series"), named, columns, fixed=3)

@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from eduq.bulletins.drawing import PALETTE
-from eduq.bulletins.formats import format_date, format_value, say
-from eduq.bulletins.icons import draw_target
+from eduq.bulletins.formats import STATE_WORDS, format_date, format_value, say
+from eduq.bulletins.icons import draw_direction, draw_target
 from eduq.bulletins.template_folder import TemplateFolder, broken_templates, refuse_outside, template_environment
 from eduq.locale import Lang, text
 
 __all__ = ["render_html", "render_markdown"]
 
+_ICONS: dict[str, Callable[[object], str]] = {"target": draw_target, "direction": draw_direction}
 _NUMERALS = "零一二三四五六七八九十"
 _EMPHASIS = re.compile(r"\*\*(.+?)\*\*")
 _STAR = "\ue000"
@@ -84,7 +85,7 @@ def _shape(value: Any, kind: str) -> str:
     """Return the class that follows from a cell's value."""
     if kind == "judged" and isinstance(value, str) and value:
         return f" judged-{value}"
-    if kind == "target":
+    if kind in _ICONS:
         return " target"
     return " reason" if isinstance(value, Mapping) and "reason" in value else ""
 
@@ -96,9 +97,10 @@ def _html_rows(table: dict[str, Any], lang: Lang, said: Callable[[Any], str]) ->
     for line in table["rows"]:
         cells = []
         for number, (value, (kind, style)) in enumerate(zip(line["cells"], columns, strict=True)):
-            shown = _printed(value, kind, lang, said, html.escape)
-            if kind == "target":
-                shown = draw_target(value) + shown
+            if kind in _ICONS and isinstance(value, str):
+                shown = _ICONS[kind](value) + html.escape(text(f"{STATE_WORDS[kind]}.{value}", lang))
+            else:
+                shown = _printed(value, kind, lang, said, html.escape)
             if number:
                 cells.append(f'<td class="{style}{_shape(value, kind)}">{shown}</td>')
             else:

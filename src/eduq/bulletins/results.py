@@ -121,13 +121,15 @@ def _cut_lines(view: View) -> dict[str, float]:
 def _distribution(view: View) -> Block | None:
     cuts = _cut_lines(view)
     panels, papers = [], []
+    by_bands = view.pub.edition != "bureau"  # scores are known by bands of marks only
+    band = view.settings.band_width if by_bands else None
     for paper in view.real_papers:
         facts = view.papers.get(paper)
         if facts is None or facts.max_hundredths is None:
             continue
         for group in view.main_groups(paper):
             frame = view.pub.distribution.filter((pl.col("comparison_group") == group) & (pl.col("paper") == paper))
-            if frame["count"].sum() >= 30:
+            if frame["count"].sum() >= 30 and (band is None or facts.max_hundredths % (100 * band) == 0):
                 panels.append((view.paper_label(group, paper), facts.max_hundredths, frame))
                 papers.append(paper)
     panels, papers = panels[:_PANELS], papers[:_PANELS]
@@ -136,15 +138,16 @@ def _distribution(view: View) -> Block | None:
     lines = [
         phrase("bulletin.figure.cut_line", name=view.measure_name(name), share=typed(cut, "level")) for name, cut in cuts.items()
     ]
-    caption = phrase("bulletin.figure.distribution_caption")
+    step = phrase("bulletin.figure.band_share") if band is None else phrase("bulletin.figure.band_marks", n=band)
+    caption = phrase("bulletin.figure.distribution_caption", step=step)
     if lines:
-        caption = phrase("bulletin.figure.distribution_caption_lines", lines=lines)
+        caption = phrase("bulletin.figure.distribution_caption_lines", step=step, lines=lines)
     return chart(
         "distribution",
         phrase("bulletin.figure.distribution_title", papers=counted("subject", len(set(papers)))),
         caption,
         phrase("bulletin.figure.distribution_alt", papers=[label for label, _, _ in panels]),
-        draw_distribution(panels, list(cuts.values()), view.lang),
+        draw_distribution(panels, list(cuts.values()), view.lang, band_width=band),
         "bands",
     )
 

@@ -126,7 +126,7 @@ def build_review(
         raise DisclosureError("edition_not_available", edition=other[0], known="bureau")
     views = [View(published, lang) for published in publishables]
     page = _Page(views, lang)
-    tables = [_levels(page), _years(page), _courses(page), _verdicts(page, dossiers)]
+    tables = [_levels(page), _years(page), _courses(page, dossiers), _verdicts(page, dossiers)]
     first = views[0]
     reasons = [page.reason_words[code] for code in page.reasons]
     named: dict[str, Any] = {"exam": first.exam.exam.name or phrase("bulletin.exam_unnamed")}
@@ -243,57 +243,82 @@ def _year_groups(page: _Page, codes: Sequence[str | None]) -> list[Column]:
     ]
 
 
+def _subjects(page: _Page, views: Sequence[View], codes: Sequence[str]) -> Column:
+    """Return the column of subjects, the composite first."""
+    order = _subject_order(views)
+    known = [page.said(views[0].subject_name(code)) for code in order]
+    return choice("subject", page.word("subject"), [page.said(views[0].subject_name(code)) for code in codes], known=known)
+
+
+def _subject_order(views: Sequence[View]) -> list[str]:
+    return [COMPOSITE, *dict.fromkeys(paper for view in views for paper in view.area_groups if paper not in DERIVED)]
+
+
+def _in_order(page: _Page, views: Sequence[View], parts: Sequence[pl.DataFrame], by: str) -> pl.DataFrame:
+    """Return lines on the page's schools: in order of school, year group, subject and a column."""
+    whole = pl.concat([part for part in parts if not part.is_empty()], how="diagonal_relaxed")
+    places = {code: place for place, code in enumerate(_subject_order(views))}
+    place = pl.col("subject").replace_strict(places, default=len(places), return_dtype=pl.Int64)
+    whole = whole.filter(pl.col("unit").is_in(page.units)).with_columns(
+        pl.col("unit").replace_strict(page.at, return_dtype=pl.Int64).alias("place"), pl.col("year_group").fill_null("")
+    )
+    return whole.sort("place", "year_group", place, "subject", by)
+
+
 def _years(page: _Page) -> dict[str, Any] | None:
-    """Return one row per school and year of the composite."""
+    """Return one row per school, subject and year; the page opens with the composite."""
     views = _with_history(page)
     if not views:
         return None
-    whole = pl.concat([view.pub.history.series for view in views if view.pub.history is not None], how="diagonal_relaxed")
-    whole = whole.filter(pl.col("unit").is_in(page.units)).with_columns(
-        pl.when(pl.col("estimate").is_null()).then(pl.col("reason").fill_null("no_estimate")).alias("reason"),
-        pl.col("unit").replace_strict(page.at, return_dtype=pl.Int64).alias("place"),
-        pl.col("year_group").fill_null(""),
+    parts = [part for view in views if view.pub.history for part in (view.pub.history.series, view.pub.history.subject_series)]
+    rows = _in_order(page, views, parts, "period").with_columns(
+        pl.when(pl.col("estimate").is_null()).then(pl.col("reason").fill_null("no_estimate")).alias("reason")
     )
-    rows = whole.sort("place", "year_group", "period")
     periods = [str(period) for period in rows["period"]]
+    subjects = _subjects(page, views, rows["subject"].to_list())
     columns = [
         *page.schools(rows["unit"].to_list()),
         *_year_groups(page, rows["year_group"].to_list()),
+        *([subjects] if len(subjects["values"]) > 1 else []),
         choice("year", page.word("year"), periods, known=sorted(set(periods))),
         counts("n", page.word("n"), rows["n"].to_list()),
     ]
-    return _table(page, "years", columns, [page.measure("composite_z", page.word("gap"), "gap", rows, series=views[0])])
+    table = _table(page, "years", columns, [page.measure("composite_z", page.word("gap"), "gap", rows, series=views[0])])
+    return table | {"across": "year", "preset": {"subject": 0} if len(subjects["values"]) > 1 else {}}
 
 
-def _courses(page: _Page) -> dict[str, Any] | None:
+def _courses(page: _Page, dossiers: Sequence[PublishableDossier]) -> dict[str, Any] | None:
     """Return one row per school and subject: the yearly change, and how sure one can be of a fall."""
     views = _with_history(page)
     if not views:
         return None
     parts = [part for view in views if view.pub.history for part in (view.pub.history.declines, view.pub.history.subjects)]
-    whole = pl.concat([part for part in parts if not part.is_empty()], how="diagonal_relaxed")
-    whole = whole.filter(pl.col("unit").is_in(page.units)).with_columns(
+    rows = _in_order(page, views, parts, "first").with_columns(
         pl.col("slope").alias("estimate"),
         pl.when(pl.col("slope").is_null()).then(pl.col("evidence_reason").fill_null("no_estimate")).alias("reason"),
-        pl.col("unit").replace_strict(page.at, return_dtype=pl.Int64).alias("place"),
-        pl.col("year_group").fill_null(""),
     )
-    order = [COMPOSITE, *(paper for view in views for paper in view.area_groups if paper not in DERIVED)]
-    place = pl.col("subject").replace_strict({code: i for i, code in reversed(list(enumerate(order)))}, default=99)
-    rows = whole.sort("place", "year_group", place, "subject")
-    subjects = [page.said(views[0].subject_name(code)) for code in rows["subject"]]
-    known = [page.said(views[0].subject_name(code)) for code in order]
-    letters = rows["evidence_grade"].to_list()
     columns = [
         *page.schools(rows["unit"].to_list()),
         *_year_groups(page, rows["year_group"].to_list()),
-        choice("subject", page.word("subject"), subjects, known=known),
+        _subjects(page, views, rows["subject"].to_list()),
         choice("span", page.word("span"), [_span(*ends) for ends in rows.select("first", "last").rows()], filtered=False),
         counts("n_periods", page.word("n_periods"), rows["n_periods"].to_list()),
-        choice("grade", page.word("grade"), letters, known=["A", "B", "C", "D"]),
+        choice("grade", page.word("grade"), rows["evidence_grade"].to_list(), known=["A", "B", "C", "D"]),
     ]
     table = _table(page, "courses", columns, [page.measure("slope", page.word("slope"), "gap", rows, series=views[0])])
-    return table | {"legend": [[letter, text(f"why.grade_meaning.{letter}", page.lang)] for letter in "ABCD"]}
+    legend = [[letter, text(f"why.grade_meaning.{letter}", page.lang)] for letter in "ABCD"]
+    return table | {"legend": legend, "why": _reasons_of(rows, dossiers)}
+
+
+def _reasons_of(rows: pl.DataFrame, dossiers: Sequence[PublishableDossier]) -> dict[int, str]:
+    """Return the why-page of each row that has one; of several the first."""
+    found: dict[tuple[Any, ...], str] = {}
+    for dossier in dossiers:
+        asked = dossier.fields["asked"]
+        place = dossier_name(asked["unit"], dossier.fields["clause"]["rule"])
+        found.setdefault((asked["unit"], asked["year_group"], asked["subject"] or COMPOSITE), place)
+    keys = rows.select("unit", "year_group", "subject").rows()
+    return {row: found[key] for row, key in enumerate(keys) if key in found}
 
 
 def _span(first: Any, last: Any) -> str | None:

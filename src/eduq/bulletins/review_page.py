@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from eduq.bulletins.formats import format_date, say
-from eduq.bulletins.render import css_string
+from eduq.bulletins.render import capitalise, css_string
 from eduq.bulletins.review_columns import Column, shown_number
 from eduq.locale import Lang, text
 from eduq.resources import package_path
@@ -17,9 +17,11 @@ __all__ = ["render_review"]
 _LANG_TAGS = {"zh": "zh-CN", "en": "en"}
 _DASH = "\u00a0\u2014\u00a0"
 _WORDS = (
-    *("all", "all_of", "colon", "drawn", "interval", "measure", "open_why", "place_of", "semicolon", "status", "value", "what"),
+    *("all", "all_of", "colon", "drawn", "interval", "measure", "open_why", "place_of", "searched", "semicolon"),
+    *("sorted_down", "sorted_up", "status", "value", "what"),
 )
 """Words of the page's script; their placeholders are filled there."""
+_HEADS = ("drawn", "interval", "measure", "value", "what")
 _PLAIN_MEASURES = 6
 """So many measures stand in the tables without a script; the others are in the workbook."""
 _OPEN = {name: f"{{{name}}}" for name in ("n", "whole", "first", "last", "page", "pages", "what")}
@@ -47,6 +49,7 @@ def render_review(context: dict[str, Any]) -> str:
         draft=Markup(css_string(text("bulletin.draft", lang))),
     )
     words = {name: text(f"review.{name}", lang, **_OPEN) for name in _WORDS} | {"nothing": text("bulletin.cell.nothing", lang)}
+    words |= {name: capitalise(words[name]) for name in _HEADS}
     return environment.get_template("review.html").render(
         meta=context["meta"],
         intro=context["intro"],
@@ -68,7 +71,12 @@ def _embedded(data: dict[str, Any]) -> str:
 
 
 def _plain_table(table: dict[str, Any], data: dict[str, Any], lang: Lang, markup: Any) -> dict[str, Any]:
-    """Return a table as it stands without the script: all columns, the first measure with its interval, then some others."""
+    """Return a table as it stands without the script: all columns, the first measure with its interval, then some others.
+
+    A table of years has a column per year instead: the first measure alone.
+    """
+    if "across" in table:
+        return _across(table, data, lang, markup)
     heads = [column["label"] for column in table["columns"]]
     measures = table["measures"][:_PLAIN_MEASURES]
     for place, measure in enumerate(measures):
@@ -81,6 +89,25 @@ def _plain_table(table: dict[str, Any], data: dict[str, Any], lang: Lang, markup
             parts.append(_intervals(measure, nothing))
     rows = "\n".join(f"<tr>{''.join(cells)}</tr>" for cells in zip(*parts, strict=True))
     return {"label": table["label"], "note": table["note"], "heads": heads, "rows": markup(rows)}
+
+
+def _across(table: dict[str, Any], data: dict[str, Any], lang: Lang, markup: Any) -> dict[str, Any]:
+    """Return a table with one row per school and subject and a column for each value of what lies across."""
+    across = next(column for column in table["columns"] if column["id"] == table["across"])
+    kept = [column for column in table["columns"] if column is not across and column["kind"] != "count"]
+    measure = table["measures"][0]
+    nothing = text("bulletin.cell.nothing", lang)
+    shown = _values(measure, data, nothing)
+    rows: dict[tuple[str, ...], dict[int, str]] = {}
+    labels = zip(*(_cells(column, data, lang) for column in kept), strict=True)
+    for row, label in enumerate(labels):
+        rows.setdefault(label, {})[across["at"][row]] = shown[row]
+    order = sorted(range(len(across["values"])), key=lambda place: str(across["values"][place]))
+    empty = f'<td class="right">{nothing}</td>'
+    lines = [f"<tr>{''.join(label)}{''.join(cells.get(at, empty) for at in order)}</tr>" for label, cells in rows.items()]
+    heads = [column["label"] for column in kept] + [across["values"][place] for place in order]
+    label = table["label"] + text("review.colon", lang) + measure["label"]
+    return {"label": label, "note": table["note"], "heads": heads, "rows": markup("\n".join(lines))}
 
 
 def _cells(column: Column, data: dict[str, Any], lang: Lang) -> list[str]:

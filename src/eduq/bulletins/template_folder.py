@@ -1,7 +1,8 @@
 """Local templates: a folder whose files stand in for the shipped ones of the same name, run in Jinja's sandbox.
 
 A template is code from a folder that someone may have been handed: it sees the bulletin context and nothing else, reads no file
-but those of its folder and the shipped ones, and may make no page that asks for anything from outside.
+but those of its folder and the shipped ones, and may make no page that asks for anything from outside. Word templates are looked
+at in `eduq.bulletins.word_template`, those of typst in `eduq.bulletins.typst_folder`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 __all__ = [
+    "PDF_TEMPLATE",
     "SHIPPED",
+    "WORD_TEMPLATE",
     "TemplateFolder",
     "broken_templates",
     "open_templates",
@@ -35,10 +38,20 @@ __all__ = [
 SHIPPED = "shipped/"
 """Leads the name of a shipped template that a local one extends or includes: ``{% extends "shipped/bulletin.html" %}``."""
 
+WORD_TEMPLATE, PDF_TEMPLATE = "bulletin.docx", "bulletin.typ"
+"""Local templates of the Word file and of the PDF."""
 _SUFFIXES = (".html", ".md", ".css")
+_ASSETS = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".ttf", ".otf", ".ttc")
+"""Files that a typst template may use: pictures and fonts."""
+_FONTS = (".ttf", ".otf", ".ttc")
+_LEFT_ALONE = re.compile(r"\.|~\$|thumbs\.db$|desktop\.ini$|readme(\.|$)", re.IGNORECASE)
+"""Files that are no templates and never meant to be: hidden ones, the lock of an open Word file, a word for the reader."""
 _VERSION = re.compile(r"\{#-?\s*context\s+(\d+)\s*-?#\}")
+_TYPST_VERSION = re.compile(r"^//\s*context\s+(\d+)\s*$", re.MULTILINE)
+_PACKAGE = re.compile(r"[\"'](@[\w-]+/[^\"']*)[\"']")
 _QUOTED = re.compile(r"'([^']+)'")
 _MAX_BYTES = 1_000_000
+_MAX_FILE = 30_000_000
 _MAX_REPEAT = 100_000
 _LOADING = ("script", "iframe", "frame", "object", "embed", "link", "base", "form", "portal", "applet")
 _SOURCES = ("src", "srcset", "poster", "background", "data", "action", "formaction", "ping", "manifest")
@@ -54,22 +67,33 @@ class TemplateFolder:
     path
         The folder.
     sources
-        File name and text of each template, sorted by name.
+        File name and text of each template of Jinja (.html, .md, .css), sorted by name.
+    files
+        Name and content of the Word template, those of typst and what these use, sorted by name.
     """
 
     path: Path
     sources: tuple[tuple[str, str], ...]
+    files: tuple[tuple[str, bytes], ...] = ()
 
     def names(self) -> tuple[str, ...]:
-        """Return the file names."""
+        """Return the file names of the templates of Jinja."""
         return tuple(name for name, _ in self.sources)
+
+    def content(self, name: str) -> bytes | None:
+        """Return the content of a file that is no template of Jinja; None where there is none of this name."""
+        return dict(self.files).get(name)
 
 
 @cache
 def shipped_templates() -> Mapping[str, str]:
-    """Return name and text of the shipped templates."""
+    """Return name and text of the shipped templates of Jinja that local ones may stand in for.
+
+    The page to explore (review.html) is none of them: it runs a script.
+    """
     folder = package_path("bulletins", "templates")
-    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir()) if path.suffix in _SUFFIXES}
+    found = [path for path in sorted(folder.iterdir()) if path.suffix in _SUFFIXES and path.stem != "review"]
+    return {path.name: path.read_text(encoding="utf-8") for path in found}
 
 
 def open_templates(path: str | os.PathLike[str], *, version: int = 1) -> TemplateFolder:
@@ -78,9 +102,11 @@ def open_templates(path: str | os.PathLike[str], *, version: int = 1) -> Templat
     Parameters
     ----------
     path
-        Folder with .html, .md and .css files, none deeper; other files are left alone.
+        Folder with .html, .md and .css files, ``bulletin.docx``, ``bulletin.typ`` and what this one uses, none deeper. Hidden
+        files and a README are left alone.
     version
-        Version of the bulletin context. A template may state the one it was written for, ``{# context 1 #}``.
+        Version of the bulletin context. A template may state the one it was written for, ``{# context 1 #}`` (in typst
+        ``// context 1``).
 
     Returns
     -------
@@ -91,35 +117,82 @@ def open_templates(path: str | os.PathLike[str], *, version: int = 1) -> Templat
     SettingsError
         ``template_folder`` (not a folder, or nothing in it), ``template_version``, ``template_syntax``, ``template_missing``
         (extends or includes what is neither in the folder nor shipped), ``template_unused`` (neither stands in for a shipped
-        template nor is included by one that does: a name misspelt).
+        template nor is used by one that does: a name misspelt), ``template_unsafe`` and ``template_outside`` (a Word or typst
+        template that reaches out of the folder), ``template_body`` (a Word template without a place for the text).
     """
     folder = Path(path)
     if not folder.is_dir():
         raise SettingsError("template_folder", folder=str(folder))
-    sources = {file.name: _read(file, folder) for file in sorted(folder.iterdir()) if file.suffix in _SUFFIXES}
-    if not sources:
+    sources: dict[str, str] = {}
+    files: dict[str, bytes] = {}
+    for file in sorted(folder.iterdir()):
+        if _LEFT_ALONE.match(file.name):
+            continue
+        if file.suffix in _SUFFIXES:
+            sources[file.name] = _read(file, folder).decode("utf-8")
+        elif file.name == WORD_TEMPLATE or file.suffix == ".typ" or file.suffix in _ASSETS:
+            files[file.name] = _read(file, folder)
+        else:
+            _refuse(file.name)
+    if not sources and not files:
         raise SettingsError("template_folder", folder=str(folder))
     for name, source in sources.items():
-        for stated in _VERSION.finditer(source):
-            if int(stated[1]) != version:
-                row = source.count("\n", 0, stated.start()) + 1
-                raise SettingsError("template_version", Place(file=name, row=row), stated=stated[1], version=version)
-    found = TemplateFolder(folder, tuple(sources.items()))
+        _check_version(name, _VERSION, source, version)
+    for name in files:
+        if name.endswith(".typ"):
+            _check_version(name, _TYPST_VERSION, files[name].decode("utf-8"), version)
+    found = TemplateFolder(folder, tuple(sources.items()), tuple(files.items()))
     _refuse_unused(found)
+    _refuse_unused_files(found)
+    if WORD_TEMPLATE in files:
+        from eduq.bulletins.word_template import check_word_template
+
+        check_word_template(found, version=version)
     return found
 
 
-def _read(file: Path, folder: Path) -> str:
-    """Return the text of a file that lies in the folder itself (a link out of it does not)."""
+def _refuse(name: str) -> None:
+    """Stop at a file that neither stands in for a shipped template nor is used."""
+    raise SettingsError(
+        "template_unused", Place(file=name), known=", ".join(sorted([*shipped_templates(), WORD_TEMPLATE, PDF_TEMPLATE]))
+    )
+
+
+def _check_version(name: str, pattern: re.Pattern[str], source: str, version: int) -> None:
+    for stated in pattern.finditer(source):
+        if int(stated[1]) != version:
+            row = source.count("\n", 0, stated.start()) + 1
+            raise SettingsError("template_version", Place(file=name, row=row), stated=stated[1], version=version)
+
+
+def _read(file: Path, folder: Path) -> bytes:
+    """Return the content of a file that lies in the folder itself (a link out of it does not); text without its mark."""
     place = Place(file=file.name)
     if file.resolve().parent != folder.resolve() or not file.is_file():
         raise SettingsError("template_unsafe", place, said=file.name)
+    is_text = file.suffix in (*_SUFFIXES, ".typ")
+    most = _MAX_BYTES if is_text else _MAX_FILE
     try:
-        if file.stat().st_size > _MAX_BYTES:
-            raise SettingsError("template_syntax", place, said=f"> {_MAX_BYTES} bytes")
-        return file.read_text(encoding="utf-8-sig")
+        if file.stat().st_size > most:
+            raise SettingsError("template_syntax", place, said=f"> {most} bytes")
+        content = file.read_bytes()
+        return content.decode("utf-8-sig").replace("\r\n", "\n").encode() if is_text else content
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError("template_syntax", place, said=type(error).__name__) from None
+
+
+def _refuse_unused_files(templates: TemplateFolder) -> None:
+    """Stop at a typst file, a picture or a font that nothing can use, and at a package from outside."""
+    texts = {name: content.decode("utf-8") for name, content in templates.files if name.endswith(".typ")}
+    for name, source in texts.items():
+        if package := _PACKAGE.search(source):
+            row = source.count("\n", 0, package.start()) + 1
+            raise SettingsError("template_outside", Place(file=name, row=row), said=package[1])
+    for name, _ in templates.files:
+        if name in (WORD_TEMPLATE, PDF_TEMPLATE) or (Path(name).suffix in _FONTS and PDF_TEMPLATE in texts):
+            continue
+        if PDF_TEMPLATE not in texts or not any(name in source for other, source in texts.items() if other != name):
+            _refuse(name)
 
 
 def _refuse_unused(templates: TemplateFolder) -> None:
@@ -143,7 +216,7 @@ def _refuse_unused(templates: TemplateFolder) -> None:
                 raise SettingsError("template_missing", Place(file=name, row=row), name=other)
     for name in templates.names():
         if name not in shipped and name not in used:
-            raise SettingsError("template_unused", Place(file=name), known=", ".join(shipped))
+            _refuse(name)
 
 
 def _repeated(value: Any) -> float:

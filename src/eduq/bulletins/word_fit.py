@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from eduq.bulletins.drawing import text_width
 
-__all__ = ["ACROSS", "UPRIGHT", "Piece", "fit_table"]
+__all__ = ["ACROSS", "UPRIGHT", "Piece", "break_title", "fit_table"]
 
 UPRIGHT, ACROSS = 442.2, 637.8
 """Width of the text in points: 156 mm on a page as it stands, 225 mm on a page turned."""
@@ -17,7 +17,37 @@ _SIZES = {False: (10.5, 9.0, 8.0), True: (10.5, 9.0)}
 _PADDING = 7.0
 _FULL_WIDTH = re.compile(r"[\u2e80-\u9fff\uff00-\uffef]")
 _HEAD_LINES = 3
+_AFTER = re.compile(r"(?:学年|学期|季度|月份?|[县市区的：、]|(?<=\d) ?年(?!级))(?=.)|(?=（)")
+"""After these a title may be broken without cutting a word in two."""
 _NAME_EMS, _TEXT_EMS, _WIDEST_EMS = 8, 5, 26
+
+
+def break_title(shown: str, size: float, width: float) -> list[str]:
+    """Return the lines of a title: two of like length where one is not enough, none of them a leftover of a word or two.
+
+    GB/T 9704 wants lines that are whole in meaning and lie evenly; a title that finds no such place is left as it is.
+
+    Parameters
+    ----------
+    shown
+        The title.
+    size, width
+        Of its type and of the text, in points.
+
+    Examples
+    --------
+    >>> break_title("关于2025—2026学年教学质量考评情况的通报", 22, 442)
+    ['关于2025—2026学年', '教学质量考评情况的通报']
+    >>> break_title("关于第四季度的通报", 22, 442)
+    ['关于第四季度的通报']
+    """
+    if text_width(shown, size) <= width or not _FULL_WIDTH.search(shown):
+        return [shown]
+    pairs = [(shown[: found.end()].rstrip(), shown[found.end() :].lstrip()) for found in _AFTER.finditer(shown)]
+    whole = [pair for pair in pairs if pair[0].count("（") == pair[0].count("）")]
+    widths = [(abs(text_width(one, size) - text_width(other, size)), one, other) for one, other in whole]
+    fitting = [found for found in widths if max(text_width(line, size) for line in found[1:]) <= width]
+    return list(min(fitting)[1:]) if fitting else [shown]
 
 
 class Piece(NamedTuple):
@@ -78,7 +108,9 @@ def _group(places: Sequence[int], least: Sequence[float], room: float, most: int
     return groups
 
 
-def fit_table(columns: Sequence[dict[str, Any]], rows: Sequence[Sequence[str]]) -> list[Piece]:
+def fit_table(
+    columns: Sequence[dict[str, Any]], rows: Sequence[Sequence[str]], *, upright: float = UPRIGHT, across: float = ACROSS
+) -> list[Piece]:
     """Return how a table is set on paper.
 
     Parameters
@@ -87,6 +119,8 @@ def fit_table(columns: Sequence[dict[str, Any]], rows: Sequence[Sequence[str]]) 
         ``label`` and ``align`` of every column.
     rows
         Printed cells.
+    upright, across
+        Width of the text in points, on a page as it stands and turned.
 
     Returns
     -------
@@ -94,21 +128,21 @@ def fit_table(columns: Sequence[dict[str, Any]], rows: Sequence[Sequence[str]]) 
         One piece where the table fits upright or across; else several across, each led by the first column.
     """
     places = list(range(len(columns)))
-    for width, turned in ((UPRIGHT, False), (ACROSS, True)):
+    for width, turned in ((upright, False), (across, True)):
         for size in _SIZES[turned]:
             least, natural = _needs(columns, rows, size)
             if sum(least) <= width:
                 return [Piece(places, _spread(least, natural, width), size, turned)]
     size = _SIZES[True][-1]
     least, natural = _needs(columns, rows, size)
-    room = ACROSS - least[0]
+    room = across - least[0]
     groups = _group(places[1:], least, room, len(places))
     groups = _group(places[1:], least, room, -(-(len(places) - 1) // len(groups)))
     pieces = []
     for group in groups:
         held = [0, *group]
         needed = [least[place] for place in held]
-        widths = _spread(needed, [natural[place] for place in held], max(ACROSS, sum(needed)))
-        scale = min(1.0, ACROSS / sum(widths))
+        widths = _spread(needed, [natural[place] for place in held], max(across, sum(needed)))
+        scale = min(1.0, across / sum(widths))
         pieces.append(Piece(held, [width * scale for width in widths], size, True))
     return pieces

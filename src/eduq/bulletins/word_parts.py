@@ -8,10 +8,10 @@ from typing import Any
 
 from eduq.bulletins.formats import format_date, format_value, say
 from eduq.bulletins.render import capitalise, section_number
-from eduq.bulletins.word_fit import fit_table
+from eduq.bulletins.word_fit import ACROSS, UPRIGHT, fit_table
 from eduq.locale import Lang, text
 
-__all__ = ["Part", "Run", "arrange_parts", "plain_text"]
+__all__ = ["Part", "Run", "arrange_parts", "plain_text", "say_plainly"]
 
 Part = dict[str, Any]
 Run = tuple[str, bool]
@@ -26,11 +26,18 @@ def plain_text(runs: Iterable[Run]) -> str:
     return "".join(shown for shown, _ in runs)
 
 
-class _Speaker:
-    """Says phrases in the language of the document."""
+def say_plainly(value: Any, lang: Lang) -> str:
+    """Return a phrase, or text of the data, as plain words that fit into XML."""
+    shown = value if isinstance(value, str) else say(value, lang, lambda part: part.replace("*", _STAR))
+    return _NOT_XML.sub("", (shown if isinstance(value, str) else _EMPHASIS.sub(r"\1", shown)).replace(_STAR, "*"))
 
-    def __init__(self, lang: Lang) -> None:
+
+class _Speaker:
+    """Says phrases in the language of the document; knows how wide its page is."""
+
+    def __init__(self, lang: Lang, widths: tuple[float, float] = (UPRIGHT, ACROSS)) -> None:
         self.lang = lang
+        self.widths = widths
 
     def runs(self, said: Any, *, lead: str = "") -> list[Run]:
         plain = said if isinstance(said, str) else say(said, self.lang, lambda shown: shown.replace("*", _STAR))
@@ -51,13 +58,15 @@ class _Speaker:
         return _NOT_XML.sub("", format_value(value, kind, self.lang))
 
 
-def arrange_parts(context: dict[str, Any]) -> dict[str, Any]:
+def arrange_parts(context: dict[str, Any], *, upright: float = UPRIGHT, across: float = ACROSS) -> dict[str, Any]:
     """Return the bulletin as printed words in the order of an official document.
 
     Parameters
     ----------
     context
         What `eduq.bulletins.build_context` gives.
+    upright, across
+        Width of the text in points, on a page as it stands and turned.
 
     Returns
     -------
@@ -66,7 +75,7 @@ def arrange_parts(context: dict[str, Any]) -> dict[str, Any]:
         dictionaries of ``kind`` (heading, text, note, fill, item, figures, table, figure, attachments, closing, annex) and
         what the kind needs; ``turned`` says that a part stands on a page turned. Strings, numbers and lists only.
     """
-    speak = _Speaker(context["meta"]["lang"])
+    speak = _Speaker(context["meta"]["lang"], (upright, across))
     meta = context["meta"]
     parts = _opening(context, speak)
     for section in context["sections"]:
@@ -77,7 +86,7 @@ def arrange_parts(context: dict[str, Any]) -> dict[str, Any]:
     body = _turn_headings(parts)
     for annex in context.get("annexes") or []:
         body.extend(_annex(annex, speak))
-    body.extend(_certificate(context, speak))
+    body.extend(_certificate(context, speak, _turned(body)))
     if meta.get("draft"):
         body.append(_said("note", [(speak.word("provenance.foot"), False)], tone="plain", turned=_turned(body)))
     return {
@@ -85,8 +94,8 @@ def arrange_parts(context: dict[str, Any]) -> dict[str, Any]:
         "audience": speak.plain(meta["audience"]),
         "draft": speak.word("draft") if meta.get("draft") else None,
         "title": speak.plain(meta["title"]),
-        "document_no": meta.get("document_no"),
-        "issuer": meta.get("issuer"),
+        "document_no": _NOT_XML.sub("", meta.get("document_no") or "") or None,
+        "issuer": _NOT_XML.sub("", meta.get("issuer") or "") or None,
         "parts": body,
     }
 
@@ -139,12 +148,14 @@ def _annex(annex: dict[str, Any], speak: _Speaker) -> list[Part]:
     ]
 
 
-def _certificate(context: dict[str, Any], speak: _Speaker) -> list[Part]:
+def _certificate(context: dict[str, Any], speak: _Speaker, turned: bool) -> list[Part]:
     """Return the certificate of disclosure control, as far as the document carries one."""
-    found = context.get("certificate") or {}
-    lines = [line for said in found.values() for line in (said if isinstance(said, list) else [said])]
-    told = [said for said in lines if isinstance(said, str) or (isinstance(said, Mapping) and "key" in said)]
-    return [_said("note", speak.runs(said), tone="plain") for said in told]
+    found = context.get("certificate")
+    if not found:
+        return []
+    told = [*found["lines"], *([found["foot"]] if found["foot"] else [])]
+    notes = [_said("note", speak.runs(said), tone="plain", turned=turned) for said in told]
+    return [_said("heading", speak.runs(found["heading"]), level=2, turned=turned), *notes]
 
 
 def _turn_headings(parts: list[Part]) -> list[Part]:
@@ -184,7 +195,7 @@ def _table(block: dict[str, Any], speak: _Speaker) -> list[Part]:
     kinds = [column["kind"] for column in block["columns"]]
     rows = [[speak.cell(value, kind) for value, kind in zip(row["cells"], kinds, strict=True)] for row in block["rows"]]
     roles = [row["role"] for row in block["rows"]]
-    pieces = fit_table(columns, rows)
+    pieces = fit_table(columns, rows, upright=speak.widths[0], across=speak.widths[1])
     parts = []
     for number, piece in enumerate(pieces, start=1):
         caption = speak.plain(block["caption"])

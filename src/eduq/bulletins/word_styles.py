@@ -10,7 +10,17 @@ from eduq.locale import Lang
 if TYPE_CHECKING:
     from docx.document import Document
 
-__all__ = ["FONT_NAMES", "W", "parse_fragment", "set_page", "set_styles"]
+__all__ = [
+    "FONT_NAMES",
+    "W",
+    "add_styles",
+    "mark_paragraph",
+    "page_properties",
+    "parse_fragment",
+    "set_page",
+    "set_styles",
+    "title_size",
+]
 
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 FONT_NAMES = {
@@ -33,6 +43,11 @@ _SIZES: dict[Lang, dict[str, float]] = {
     "zh": {"body": 16, "line": 28.95, "title": 22, "title_line": 32, "head": 16, "note": 10.5, "note_line": 16},
     "en": {"body": 12, "line": 19, "title": 20, "title_line": 27, "head": 13, "note": 9.5, "note_line": 13.5},
 }
+
+
+def title_size(lang: Lang) -> float:
+    """Return the size of a title's type in points."""
+    return _SIZES[lang]["title"]
 
 
 def parse_fragment(xml: str) -> Any:
@@ -171,7 +186,6 @@ def set_styles(document: Document, lang: Lang) -> None:
         if style.get(qn("w:styleId")) not in kept:
             styles.remove(style)
     size = _SIZES[lang]["body"]
-    tongue = "zh-CN" if lang == "zh" else "en-GB"
     defaults = styles.find(qn("w:docDefaults"))
     if defaults is not None:
         styles.remove(defaults)
@@ -180,7 +194,7 @@ def set_styles(document: Document, lang: Lang) -> None:
         parse_fragment(
             f"<w:docDefaults {W}><w:rPrDefault><w:rPr>{_fonts(_BODY)}"
             f'<w:sz w:val="{round(size * 2)}"/><w:szCs w:val="{round(size * 2)}"/>'
-            f'<w:lang w:val="{"en-US" if lang == "zh" else tongue}" w:eastAsia="zh-CN" w:bidi="ar-SA"/></w:rPr></w:rPrDefault>'
+            f"<w:lang {_tongues(lang)}/></w:rPr></w:rPrDefault>"
             f'<w:pPrDefault><w:pPr><w:spacing w:before="0" w:after="0"/></w:pPr></w:pPrDefault></w:docDefaults>'
         ),
     )
@@ -189,6 +203,23 @@ def set_styles(document: Document, lang: Lang) -> None:
     for part in document.part.package.iter_parts():
         if part.partname == "/word/fontTable.xml":
             part._blob = _font_table()
+
+
+def add_styles(document: Document, lang: Lang) -> None:
+    """Give a document of others the styles of ours that it lacks; those it has of the same name stay as they are."""
+    from docx.oxml.ns import qn
+
+    styles = document.styles.element
+    known = {style.get(qn("w:styleId")) for style in styles.iterchildren(qn("w:style"))}
+    for xml in _all_styles(lang):
+        style = parse_fragment(xml)
+        if style.get(qn("w:styleId")) not in known:
+            style.find(qn("w:rPr")).append(parse_fragment(f"<w:lang {W} {_tongues(lang)}/>"))
+            styles.append(style)
+
+
+def _tongues(lang: Lang) -> str:
+    return f'w:val="{"en-US" if lang == "zh" else "en-GB"}" w:eastAsia="zh-CN" w:bidi="ar-SA"'
 
 
 def _font_table() -> bytes:
@@ -202,7 +233,7 @@ def _font_table() -> bytes:
     return f"{head}<w:fonts {W}>{named}{latin}</w:fonts>".encode()
 
 
-def _mark(audience: str, draft: str | None) -> str:
+def mark_paragraph(audience: str, draft: str | None) -> str:
     """Return the paragraph of a page's head: whom it is for, and that it is a draft."""
     said = " · ".join(shown for shown in (audience, draft) if shown)
     return f'<w:p {W}><w:pPr><w:pStyle w:val="EduqMark"/></w:pPr><w:r><w:t xml:space="preserve">{escape(said)}</w:t></w:r></w:p>'
@@ -232,8 +263,8 @@ def set_page(document: Document, audience: str, draft: str | None) -> str:
     document.settings.odd_and_even_pages_header_footer = True
     section = document.sections[0]
     wanted = (
-        (section.header, _mark(audience, draft)),
-        (section.even_page_header, _mark(audience, draft)),
+        (section.header, mark_paragraph(audience, draft)),
+        (section.even_page_header, mark_paragraph(audience, draft)),
         (section.footer, _number("EduqPageOdd")),
         (section.even_page_footer, _number("EduqPageEven")),
     )

@@ -68,6 +68,7 @@ def analyze_command(
     """Read, describe and write one exam."""
     from eduq.bulletins.template_folder import open_templates
     from eduq.cli.output import Display
+    from eduq.disclosure.editions import check_edition
     from eduq.intake import write_rejects
     from eduq.pipeline import analyze
     from eduq.pipeline.papers import check_formats
@@ -80,6 +81,8 @@ def analyze_command(
     if by is not None:
         run = run.model_copy(update={"by": tuple(name.strip() for name in by.split(",") if name.strip())})
     wanted = check_formats([name.strip() for name in formats.split(",") if name.strip()] + ["review"] * show_review)
+    if "review" in wanted or school_packs is not None:
+        check_edition(edition)  # both are made from what the bureau may see
     warn_of_fonts(wanted, lang.value)
     with Display(lang.value) as display, _rejects_all_the_same(rejects, with_values):
         found = analyze(

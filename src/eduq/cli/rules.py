@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eduq.cli.options import AsOfOption, LangOption, OutputLang, as_date
+from eduq.cli.words_output import show_words
 from eduq.errors import SettingsError
 from eduq.locale import Lang, text
 
@@ -111,10 +112,14 @@ def show_rules_command(
     registers: Annotated[
         Path | None, typer.Option("--registers", help=text("cli.help.rules_registers"), show_default=False)
     ] = None,
+    words: Annotated[bool, typer.Option("--words", help=text("cli.help.rules_words"))] = False,
     form: FormatOption = ShownAs.table,
     lang: LangOption = OutputLang.zh,
 ) -> None:
-    """Show a pack, or one of its rules in full."""
+    """Show a pack, one of its rules in full, or the words that may not go out."""
+    if words:
+        show_words(_split(name)[0], as_json=form is ShownAs.json, lang=lang.value)
+        return
     from eduq.registers.statements import read_statements
     from eduq.rulepacks.description import describe_rule
     from eduq.rulepacks.reading import load_rulepack

@@ -10,13 +10,15 @@ __all__ = ["EXAM_EDITIONS", "PUBLISHED_EDITIONS", "check_edition"]
 PUBLISHED_EDITIONS: tuple[Edition, ...] = ("bureau",)
 """Editions whose disclosure rules are built; any other is refused, never approximated."""
 
-EXAM_EDITIONS: tuple[Edition, ...] = ("bureau", "government", "public")
+EXAM_EDITIONS: tuple[Edition, ...] = ("bureau", "government", "student", "public")
 """Editions of one exam; of everything else there are `PUBLISHED_EDITIONS` only."""
 
 
-def check_edition(edition: str, built: tuple[Edition, ...] = PUBLISHED_EDITIONS) -> None:
-    """Stop at an edition that is unknown or not built."""
+def check_edition(edition: str, built: tuple[Edition, ...] = PUBLISHED_EDITIONS) -> Edition:
+    """Return an edition that is known and built; stop at any other."""
     if edition not in EDITIONS:
         raise DisclosureError("edition_unknown", edition=edition, known=", ".join(EDITIONS))
-    if edition not in built:
-        raise DisclosureError("edition_not_available", edition=edition, known=", ".join(built))
+    for one in built:
+        if one == edition:
+            return one
+    raise DisclosureError("edition_not_available", edition=edition, known=", ".join(built))

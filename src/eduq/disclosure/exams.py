@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -14,15 +15,19 @@ from eduq.disclosure.editions import EXAM_EDITIONS, check_edition
 from eduq.disclosure.equities import PublishableEquity, protect_equity
 from eduq.disclosure.growths import PublishableGrowth, protect_growth
 from eduq.disclosure.histories import History, PublishableHistory, protect_history
+from eduq.disclosure.states import count_states
 from eduq.disclosure.suppression import Certificate, Pattern, Shown, protect_estimates, read_issue
 from eduq.disclosure.target_reviews import protect_targets
 from eduq.disclosure.withholding import (
     SHOWN_TYPES,
     keep_outward,
+    leave_out,
+    round_between,
     withhold_cells,
     withhold_compared,
     withhold_course,
     withhold_grown,
+    withhold_quantiles,
     withhold_reviewed,
 )
 from eduq.estimates.exam_comparisons import ExamComparisons
@@ -37,6 +42,9 @@ from eduq.summaries import AREA_UNIT, Summary
 from eduq.tables import CHECKS, COMPARABILITY, ESTIMATE_COLUMNS, INPUTS
 
 __all__ = ["ExamResults", "Publishable", "protect"]
+
+_ESTIMATED = ("estimate", "std_error", "ci_lower", "ci_upper")
+_INEXACT = ("value", *_ESTIMATED[1:])
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,8 @@ class Publishable:
         What was withheld of the estimates and how that was proved; None where nothing was looked at.
     shown
         Which cells are shown and which must stay withheld, for the ledger of issued editions.
+    states
+        How many schools are in which state (`eduq.disclosure.states.STATES`); for bureau and government.
     """
 
     edition: Edition
@@ -105,6 +115,7 @@ class Publishable:
     targets: TargetReview | None = None
     certificate: Certificate | None = None
     shown: Shown | None = None
+    states: pl.DataFrame | None = None
 
     def summary(self) -> str:
         """Return one line: the edition, the exam, how many numbers it holds and how many of them are withheld or missing."""
@@ -209,13 +220,14 @@ def protect(results: ExamResults, *, edition: str, issued: Iterable[str] = ()) -
     (reason ``below_min_n``), and with them so many further numbers (reason ``secondary``) that no withheld total can be worked
     out from all tables of the edition and all editions issued before that its readers have: proved by linear programs, see
     ``.certificate``. Score distributions of small groups and, of a history, the course of a school with such a year are
-    withheld likewise.
+    withheld likewise. A quantile has at least half of ``min_n_reporting`` candidates on either side (outside the bureau all of
+    it), else it is withheld (reason ``quantile_few``): it would be one candidate's score.
 
     - ``bureau``: internal; names schools. Of checks it keeps places and counts.
     - ``government``: the area, townships, clusters, kinds of place and sexes; no school, no place of fewer than three schools.
-    - ``public``: the area, kinds of place and sexes.
+    - ``public``, ``student``: the area, kinds of place and sexes.
 
-    In the last two a rate that tells of fewer than ``min_n_reporting`` candidates on either side is withheld too, comparison
+    In all but the first a rate that tells of fewer than ``min_n_reporting`` candidates on either side is withheld too, comparison
     groups of a deviation are left out, and there are no comparisons, histories, growth, equity or targets.
 
     Parameters
@@ -237,11 +249,12 @@ def protect(results: ExamResults, *, edition: str, issued: Iterable[str] = ()) -
         ``edition_unknown``, ``edition_not_available``; ``disclosure_issued`` where an issued edition already tells what must be
         withheld; ``disclosure_unprovable``.
     """
-    check_edition(edition, EXAM_EDITIONS)
+    named = check_edition(edition, EXAM_EDITIONS)
     settings = results.settings
     estimates = results.estimates.select(ESTIMATE_COLUMNS.keys())
-    outward = edition != "bureau"
+    outward = named != "bureau"
     comparability = results.summary.comparability.frame.select(COMPARABILITY.keys())
+    beside = settings.min_n_reporting if outward else -(-settings.min_n_reporting // 2)
     pattern = protect_estimates(
         estimates,
         exam_id=results.scores.exam.exam.id or "",
@@ -249,13 +262,18 @@ def protect(results: ExamResults, *, edition: str, issued: Iterable[str] = ()) -
         schools=results.scores.schools,
         settings=settings,
         measures=results.measures,
-        shown_types=SHOWN_TYPES[edition] if outward else estimates["unit_type"].unique().to_list(),
+        shown_types=SHOWN_TYPES[named] if outward else estimates["unit_type"].unique().to_list(),
         full_marks=dict(comparability.select("comparison_group", "max_score").iter_rows()),
         issued=[one for content in issued for one in read_issue(content)],
-        settings_hash=results.provenance.get("settings_hash", ""),
+        settings_hash=results.provenance.get("settings", ""),
     )
-    whole = _bureau(results, withhold_cells(estimates, pattern, settings.min_n_reporting), comparability, pattern)
-    return keep_outward(whole, edition) if outward else whole
+    shown = withhold_quantiles(withhold_cells(estimates, pattern, settings.min_n_reporting), results.measures, beside)
+    of_schools = pl.col("measure") == "school_cv"
+    coarse = round_between(shown, pattern, _ESTIMATED)
+    shown = shown.with_columns(pl.when(of_schools).then(coarse[name]).otherwise(name).alias(name) for name in _ESTIMATED)
+    whole = _bureau(results, shown, comparability, pattern)
+    whole = dataclasses.replace(whole, states=count_states(whole))
+    return keep_outward(whole, named) if outward else whole
 
 
 def _bureau(results: ExamResults, estimates: pl.DataFrame, comparability: pl.DataFrame, pattern: Pattern) -> Publishable:
@@ -264,7 +282,13 @@ def _bureau(results: ExamResults, estimates: pl.DataFrame, comparability: pl.Dat
     distribution, statuses = _area_counts(summary)
     large = pl.col("count").sum().over("comparison_group") >= least
     rejected = scores.rejected.group_by("file", "code").agg(pl.len().cast(pl.Int64).alias("n")).sort("file", "code")
-    comparisons = None if results.comparisons is None else protect_comparisons(results.comparisons, least)
+    compared = None if results.comparisons is None else leave_out(results.comparisons, pattern)
+    comparisons = None if compared is None else protect_comparisons(compared, least)
+    equity = None if results.equity is None else protect_equity(results.equity, least)
+    if equity is not None:
+        equity = dataclasses.replace(
+            equity, frame=round_between(equity.frame, pattern, _INEXACT), years=round_between(equity.years, pattern, _INEXACT)
+        )
     return Publishable(
         edition="bureau",
         exam=scores.exam,
@@ -281,7 +305,7 @@ def _bureau(results: ExamResults, estimates: pl.DataFrame, comparability: pl.Dat
         provenance=dict(results.provenance),
         history=None if results.history is None else withhold_course(protect_history(results.history, least), pattern),
         comparisons=None if comparisons is None else withhold_compared(comparisons, pattern),
-        equity=None if results.equity is None else protect_equity(results.equity, least),
+        equity=equity,
         growth=None if results.growth is None else withhold_grown(protect_growth(results.growth, least), pattern),
         targets=None if results.targets is None else withhold_reviewed(protect_targets(results.targets, least), pattern),
         certificate=pattern.certificate,

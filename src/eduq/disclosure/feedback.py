@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal
 
+from eduq.disclosure.suppression import Shown
 from eduq.errors import UsageError
 from eduq.estimates.teaching import TeachingTable
 from eduq.estimates.teaching.likeness import MIN_LIKE
 from eduq.estimates.teaching.pooling import difference_from_rest, pool_classes
 
-__all__ = ["PublishableFeedback", "merge_bands", "protect_feedback"]
+__all__ = ["PublishableFeedback", "merge_bands", "protect_feedback", "shown_to_teachers"]
 
 Line = Mapping[str, Any]
 _FACTS = ("id", "name", "school_year", "term", "year_group")
@@ -206,6 +207,17 @@ def protect_feedback(
         "growth": _growth_lines(teaching, [line for line, _ in own], least),
     }
     return PublishableFeedback(edition="teacher", fields=fields)
+
+
+def shown_to_teachers(teaching: TeachingTable, teacher_ids: Iterable[str]) -> Shown:
+    """Return which means of classes the sheets of some teachers show and withhold, for the ledger of issued editions."""
+    least = teaching.settings.min_n_reporting
+    cells: dict[bool, set[tuple[str, str, str, str, str]]] = {True: set(), False: set()}
+    for line in (line for name in teacher_ids for line, _ in teaching.of_teacher.get(name, [])):
+        if line["n"] > 0:
+            kind = "class" if line["class_kind"] == "administrative" else "teaching_class"
+            cells[line["n"] >= least].add((line["comparison_group"], line["paper"], "mean_score", kind, line["unit"]))
+    return Shown(str(teaching.exam.exam.id), "teacher", frozenset(cells[True]), frozenset(cells[False]))
 
 
 def _addressee(teaching: TeachingTable, line: Line, teacher_id: str | None, class_id: str | None) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from typing import Any, Literal
 import polars as pl
 
 from eduq.estimates.declines import DeclineResult
+from eduq.estimates.declines.directions import add_direction
 from eduq.tables import LEFT_OUT
 
-__all__ = ["History", "HistoryOrigin", "PublishableHistory", "protect_history", "withhold_small_series"]
+__all__ = ["History", "HistoryOrigin", "PublishableHistory", "protect_history", "tell_direction", "withhold_small_series"]
 
 HistoryOrigin = Literal["archived", "added", "replaced"]
 """Whether the exam of a bulletin is in the archive as it was read, was not in it, or was there from other files."""
@@ -66,8 +67,8 @@ class PublishableHistory:
         As in `History`.
     declines, series, changes
         Of the composite, one line per school, per school and year, and per change from year to year; empty without any.
-    subjects
-        One line per school and subject; empty without any.
+    subjects, subject_series
+        One line per school and subject, and per school, subject and year; empty without any.
     model
         What was estimated for all schools together (`eduq.estimates.declines.DeclineModel`); empty without any.
     bounds
@@ -86,6 +87,7 @@ class PublishableHistory:
     bounds: dict[str, Any]
     reason: str | None = None
     names: Mapping[str, str] = field(default_factory=dict)
+    subject_series: pl.DataFrame = field(default_factory=pl.DataFrame)
 
 
 _KEPT_OF_SMALL = ("n_periods", "n_left_out", "n_min", "first", "last")
@@ -119,13 +121,23 @@ def withhold_small_series(found: DeclineResult, min_n: int) -> tuple[pl.DataFram
     return declines, series, changes
 
 
+def tell_direction(found: DeclineResult) -> DeclineResult:
+    """Return declines whose frame says which way each course goes (``direction``, null where its numbers are withheld)."""
+    if "direction" in found.frame.columns:
+        return found
+    bounds = found.settings.get("bounds", {})
+    return dataclasses.replace(found, frame=add_direction(found.frame, q=float(bounds.get("q", 0.10))))
+
+
 def protect_history(history: History, min_n: int) -> PublishableHistory:
     """Return what the bureau edition may show of a history: see `protect`."""
     empty = pl.DataFrame()
     declines, series, changes = (
-        (empty, empty, empty) if history.declines is None else withhold_small_series(history.declines, min_n)
+        (empty, empty, empty) if history.declines is None else withhold_small_series(tell_direction(history.declines), min_n)
     )
-    subjects = empty if history.subjects is None else withhold_small_series(history.subjects, min_n)[0]
+    subjects, of_years, _ = (
+        (empty, empty, empty) if history.subjects is None else withhold_small_series(tell_direction(history.subjects), min_n)
+    )
     return PublishableHistory(
         archive_version=history.archive_version,
         origin=history.origin,
@@ -139,4 +151,5 @@ def protect_history(history: History, min_n: int) -> PublishableHistory:
         bounds={} if history.declines is None else dict(history.declines.settings["bounds"]),
         reason=history.reason,
         names=dict(history.names),
+        subject_series=of_years,
     )

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import polars as pl
 
-from eduq.disclosure.editions import EXAM_EDITIONS, check_edition
+from eduq.disclosure.editions import EXAM_EDITIONS, PUBLISHED_EDITIONS, check_edition
 from eduq.disclosure.exams import ExamResults, Publishable, protect
 from eduq.disclosure.histories import History, PublishableHistory, protect_history
+from eduq.disclosure.subjects import SubjectPlace, narrow_product, narrow_results
 from eduq.disclosure.target_reviews import protect_targets
 from eduq.estimates.targets.results import TargetReview
+from eduq.estimates.teaching import TeachingTable
 from eduq.settings import Edition, RunSettings
 
-__all__ = ["NEWS", "OPEN_ITEMS", "PRODUCTS", "Product", "ProductFacts", "PublishableProduct", "protect_product"]
+__all__ = ["NEWS", "OPEN_ITEMS", "PRODUCTS", "Product", "ProductFacts", "PublishableProduct", "UnreadExam", "protect_product"]
 
-Product = Literal["check", "dispatch", "quarterly", "term", "annual", "government", "research", "school", "teacher", "subject"]
+Product = Literal[
+    "check", "dispatch", "quarterly", "term", "annual", "government", "research", "school", "school-packs", "teacher", "subject"
+]
 PRODUCTS: tuple[Product, ...] = (
-    *("check", "dispatch", "quarterly", "term", "annual", "government", "research", "school", "teacher", "subject"),
+    *("check", "dispatch", "quarterly", "term", "annual", "government", "research"),
+    *("school", "school-packs", "teacher", "subject"),
 )
 
 NEWS: dict[str, pl.DataType] = {
@@ -52,6 +57,26 @@ signed (null: to be named); ``n`` how many it concerns."""
 
 
 @dataclass(frozen=True)
+class UnreadExam:
+    """An exam of the period without a candidate's score: there is nothing to calculate from.
+
+    Attributes
+    ----------
+    reason
+        ``only_aggregates`` (school summaries alone), ``no_rows_used`` (no row could be used), ``no_scores`` (nobody sat it).
+    name
+        As exam.toml says.
+    n_schools, n_figures
+        Schools and figures of the school summaries.
+    """
+
+    reason: str
+    name: str | None = None
+    n_schools: int = 0
+    n_figures: int = 0
+
+
+@dataclass(frozen=True)
 class ProductFacts:
     """Everything known for a product before an audience is chosen; not to be shown as it is.
 
@@ -80,6 +105,10 @@ class ProductFacts:
         When the same product and edition was last issued; None: never.
     earlier_news
         `NEWS` of exams from before the period: what came in too late for an earlier issue, or was corrected since.
+    teaching
+        Teachers and classes of each exam, in the order of ``exams``; empty where they were not asked for.
+    unread
+        Exams of the period, by id, that have no results.
     """
 
     product: Product
@@ -100,6 +129,8 @@ class ProductFacts:
     unit: str | None = None
     last_issue: dt.date | None = None
     earlier_news: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=NEWS))
+    teaching: tuple[TeachingTable, ...] = ()
+    unread: Mapping[str, UnreadExam] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,8 +143,8 @@ class PublishableProduct:
         The audience.
     exams
         What may be shown of each exam.
-    certificate
-        What was withheld and how that was proved: plain numbers and strings; empty where nothing had to be withheld.
+    places
+        Of a product for one subject: by exam, how the subject stands among those of the same candidates.
     """
 
     edition: Edition
@@ -135,10 +166,11 @@ class PublishableProduct:
     unit: str | None = None
     last_issue: dt.date | None = None
     earlier_news: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=NEWS))
-    certificate: Mapping[str, Any] = field(default_factory=dict)
+    places: Mapping[str, SubjectPlace] = field(default_factory=dict)
+    unread: Mapping[str, UnreadExam] = field(default_factory=dict)
 
 
-def protect_product(facts: ProductFacts, *, edition: str, issued: pl.DataFrame | None = None) -> PublishableProduct:
+def protect_product(facts: ProductFacts, *, edition: str, issued: Iterable[str] = ()) -> PublishableProduct:
     """Make the facts of a product publishable for one audience.
 
     Every exam passes `eduq.disclosure.protect`, beside all that was issued before. The bureau edition names schools; of
@@ -152,20 +184,22 @@ def protect_product(facts: ProductFacts, *, edition: str, issued: pl.DataFrame |
     edition
         The audience.
     issued
-        The ledger of issued editions (`eduq.tables.ISSUED`), which a withheld number must be safe beside.
+        ``content`` of the ledger of issued editions (`eduq.tables.ISSUED`), which a withheld number must be safe beside.
 
     Raises
     ------
     DisclosureError
         ``edition_unknown`` or ``edition_not_available``, and those of `eduq.disclosure.protect`.
     """
-    check_edition(edition, EXAM_EDITIONS)
-    told = [] if issued is None else issued["content"].drop_nulls().to_list()
-    exams = tuple(protect(results, edition=edition, issued=told) for results in facts.exams)
-    same = {one.name: getattr(facts, one.name) for one in fields(facts)}
+    subject = facts.unit if facts.product == "subject" else None
+    named = check_edition(edition, EXAM_EDITIONS if subject is None else PUBLISHED_EDITIONS)
+    told = list(issued)
+    known = facts.exams if subject is None else [narrow_results(results, subject) for results in facts.exams]
+    exams = tuple(protect(results, edition=edition, issued=told) for results in known)
+    same = {one.name: getattr(facts, one.name) for one in fields(facts) if one.name != "teaching"}
     if edition != "bureau":
         kept: dict[str, Any] = {name: getattr(facts, name).clear() for name in ("open_items", "verdicts", "decisions", "targets")}
-        kept |= {"histories": {}, "names": {}, "edition": "government" if edition == "government" else "public"}
+        kept |= {"histories": {}, "names": {}, "edition": named}
     else:
         min_n = facts.settings.min_n_reporting
         kept = {
@@ -173,4 +207,5 @@ def protect_product(facts: ProductFacts, *, edition: str, issued: pl.DataFrame |
             "histories": {year_group: protect_history(history, min_n) for year_group, history in facts.histories.items()},
             "targets": protect_targets(TargetReview(frame=facts.targets, settings={}), min_n).frame,
         }
-    return PublishableProduct(**(same | kept | {"exams": exams}))
+    made = PublishableProduct(**(same | kept | {"exams": exams}))
+    return made if subject is None else narrow_product(made, subject)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import polars as pl
 
 from eduq.disclosure.exams import Publishable
+from eduq.disclosure.suppression import Shown
 from eduq.errors import DisclosureError, UsageError
 from eduq.estimates.teaching.likeness import MIN_LIKE as MIN_OTHERS
 from eduq.estimates.teaching.pooling import difference_from_rest
@@ -33,7 +34,7 @@ _TARGET = ("target_id", "measure", "subject", "baseline", "target", "direction",
            "state", "overdue", "reason")  # fmt: skip
 _COURSE = ("period", "n", "estimate", "ci_lower", "ci_upper", "reason")
 _DECLINE = ("subject", "n_periods", "first", "last", "slope", "ci_lower", "ci_upper", "q_value", "min_detectable",
-            "evidence_grade", "evidence_reason")  # fmt: skip
+            "evidence_grade", "evidence_reason", "direction")  # fmt: skip
 _GROWTH = ("subject", "paper", "comparison_group", "growth", "n", "n_listed", "match_rate", "estimate", "ci_lower", "ci_upper",
            "agreement", "reason")  # fmt: skip
 _FLOW = ("subject", "paper", "comparison_group", "prior_exam", "flow", "band_from", "band_to", "count", "n", "estimate",
@@ -351,6 +352,21 @@ class SchoolReader:
             "open_items": None if self._open is None else [_plain(line) for line in self._open.get(school_id, [])],
         }
         return PublishableSchool(edition="school", fields=fields)
+
+    def shown(self, school_ids: Iterable[str]) -> list[Shown]:
+        """Return which cells the sheets of some schools show and protect, for the ledger: of each exam their own and no other."""
+        own = frozenset(school_ids)
+        found = []
+        for reader in self._exams:
+            if reader.exam.shown is None or not own & reader.rows.keys():
+                continue
+            wanted = {*_LEVELS, *_GAPS} | {line["measure"] for unit in own for line in reader.targets.get(unit, [])}
+            cells, kept = (
+                frozenset(key for key in keys if key[2] in wanted and key[3] == "school" and key[4] in own)
+                for keys in (reader.exam.shown.cells, reader.exam.shown.primary)
+            )
+            found.append(Shown(reader.exam.shown.exam_id, "school", cells, kept))
+        return found
 
     @staticmethod
     def _part(reader: _ExamReader, unit: str) -> Line:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -13,7 +13,9 @@ from eduq.disclosure.growths import PublishableGrowth
 from eduq.disclosure.histories import PublishableHistory
 from eduq.disclosure.suppression import Pattern
 from eduq.estimates.comparison.pair_results import PairsResult
+from eduq.estimates.exam_comparisons import ExamComparisons
 from eduq.estimates.exam_pairs import ExamPairs
+from eduq.estimates.measures import Measure
 from eduq.estimates.targets.results import TargetReview
 from eduq.settings import Edition
 
@@ -23,19 +25,25 @@ if TYPE_CHECKING:
 __all__ = [
     "SHOWN_TYPES",
     "keep_outward",
+    "leave_out",
+    "round_between",
     "withhold_cells",
     "withhold_compared",
     "withhold_course",
     "withhold_grown",
+    "withhold_quantiles",
     "withhold_reviewed",
 ]
 
-SHOWN_TYPES: dict[str, tuple[str, ...]] = {
+SHOWN_TYPES: dict[Edition, tuple[str, ...]] = {
     "government": ("area", "township", "cluster", "area_type", "sex"),
+    "student": ("area", "area_type", "sex"),
     "public": ("area", "area_type", "sex"),
 }
 """Unit types an outward edition shows."""
 _NUMBERS = ("estimate", "std_error", "ci_lower", "ci_upper", "conf_level", "method")
+_ROUNDING = 1e-9
+_DIGITS = 2
 _CELL = ("comparison_group", "paper", "measure", "unit_type", "unit")
 _NAMES = ("unit_type", "unit", "exam_id", "comparison_group", "subject", "paper", "measure", "peer_group", "n", "reason")
 _COURSE = ("n_periods", "n_left_out", "n_min", "first", "last", "evidence_reason")
@@ -64,6 +72,21 @@ def withhold_cells(estimates: pl.DataFrame, pattern: Pattern, min_n: int) -> pl.
     ).drop("_why")
 
 
+def withhold_quantiles(estimates: pl.DataFrame, measures: Mapping[str, Measure], least: int) -> pl.DataFrame:
+    """Return the estimates without quantiles that have fewer than `least` candidates on one of their sides.
+
+    A quantile of a small group is the score of one candidate, or the middle of two, and with the size of the group known it says
+    so: of twelve candidates the third has the lower quartile.
+    """
+    shares = {name: min(one.probability, 1 - one.probability) for name, one in measures.items() if one.probability is not None}
+    side = pl.col("measure").replace_strict(shares, default=None, return_dtype=pl.Float64)
+    few = ((pl.col("n") * side + _ROUNDING).floor() < least).fill_null(False) & pl.col("estimate").is_not_null()
+    return estimates.with_columns(
+        *(pl.when(~few).then(pl.col(name)).alias(name) for name in _NUMBERS),
+        pl.when(few).then(pl.lit("quantile_few")).otherwise("reason").alias("reason"),
+    )
+
+
 def _units(pattern: Pattern) -> pl.DataFrame:
     """Return unit types, units and papers of which anything but single rates is withheld for the sake of others."""
     return pl.DataFrame(sorted({(key[3], key[4]) for key in pattern.secondary}), schema=["unit_type", "unit"], orient="row").cast(
@@ -71,12 +94,36 @@ def _units(pattern: Pattern) -> pl.DataFrame:
     )
 
 
+def leave_out(found: ExamComparisons, pattern: Pattern) -> ExamComparisons | None:
+    """Return the comparisons of the units that are shown alone: ranks and shrunken values of others would tell of a withheld one.
+
+    Small units took no part before.
+    """
+    return found.without({(*key[:3], key[4]) for key in pattern.secondary if key[3] == found.unit_type})
+
+
+def round_between(frame: pl.DataFrame, pattern: Pattern, columns: Collection[str]) -> pl.DataFrame:
+    """Return figures of how schools differ to two significant digits where a school of the paper is withheld.
+
+    They are made of all schools' means: exact to the last digit, they would be one equation more for the withheld ones.
+    """
+    papers = {(key[0], key[1]) for key in pattern.primary | pattern.secondary if key[3] in ("school", "class")}
+    if not papers or frame.is_empty():
+        return frame
+    names = ["comparison_group", "paper"]
+    marks = pl.DataFrame(sorted(papers), schema=names, orient="row").with_columns(_coarse=pl.lit(True))
+    joined = frame.join(marks, on=names, how="left", maintain_order="left")
+    coarse = pl.col("_coarse").fill_null(False)
+    rounded = (pl.when(coarse).then(pl.col(name).round_sig_figs(_DIGITS)).otherwise(name).alias(name) for name in columns)
+    return joined.with_columns(rounded).drop("_coarse")
+
+
 def withhold_compared(shown: PublishableComparisons, pattern: Pattern) -> PublishableComparisons:
     """Return the comparisons without the numbers of units of which the pattern withholds the paper for the sake of others."""
-    cells = {(key[0], key[1], key[3], key[4]) for key in pattern.secondary}
+    cells = pattern.secondary
     if not cells:
         return shown
-    names = ("comparison_group", "paper", "unit_type", "unit")
+    names = ("comparison_group", "paper", "measure", "unit_type", "unit")
     marks = pl.DataFrame(sorted(cells), schema=dict.fromkeys(names, pl.String), orient="row").with_columns(
         pl.lit(True).alias("_hidden")
     )
@@ -132,6 +179,7 @@ def withhold_course(shown: PublishableHistory, pattern: Pattern) -> PublishableH
         declines=blank(shown.declines, {*_COURSE, *family}, "evidence_reason"),
         subjects=blank(shown.subjects, {*_COURSE, *family}, "evidence_reason"),
         series=blank(shown.series, {*shown.series.columns} - numbers, "reason"),
+        subject_series=blank(shown.subject_series, {*shown.subject_series.columns} - numbers, "reason"),
         changes=shown.changes.filter(~pl.col("unit").is_in(units)) if not shown.changes.is_empty() else shown.changes,
     )
 
@@ -168,18 +216,19 @@ def withhold_reviewed(shown: TargetReview, pattern: Pattern) -> TargetReview:
     return dataclasses.replace(shown, frame=frame.drop("_hidden"))
 
 
-def keep_outward(whole: Publishable, edition: str) -> Publishable:
+def keep_outward(whole: Publishable, edition: Edition) -> Publishable:
     """Return what an outward edition may show of an exam: no school, no file name, no fault of a file."""
-    named: Edition = "government" if edition == "government" else "public"
-    types = SHOWN_TYPES[named]
+    types = SHOWN_TYPES[edition]
     comparability = whole.comparability.filter(pl.col("deviation").is_null() | (pl.col("deviation") == ""))
     groups = pl.col("comparison_group").is_in(comparability["comparison_group"].to_list())
     width, least = whole.settings.band_width * 100, whole.settings.min_n_reporting
+    last = ((pl.col("max_score") * 100).ceil().cast(pl.Int64) - 1) // width * width  # the last band holds the full mark
+    start = (pl.col("score") // width * width).cast(pl.Int64)
     bands = (
         whole.distribution.filter(groups)
-        .group_by(
-            "comparison_group", "paper", (pl.col("score") // width * width).cast(pl.Int32).alias("score"), maintain_order=True
-        )
+        .join(comparability.select("comparison_group", "max_score"), on="comparison_group", how="left", maintain_order="left")
+        .with_columns(pl.min_horizontal(start, last).cast(pl.Int32).alias("score"))
+        .group_by("comparison_group", "paper", "score", maintain_order=True)
         .agg(pl.col("count").sum().cast(pl.Int64))
     )
     few = (pl.col("count") < least).any().over("comparison_group", "paper")
@@ -189,7 +238,7 @@ def keep_outward(whole: Publishable, edition: str) -> Publishable:
     rejected = whole.rejected_counts.group_by("code").agg(pl.col("n").sum()).sort("code").with_columns(pl.lit("").alias("file"))
     return dataclasses.replace(
         whole,
-        edition=named,
+        edition=edition,
         exam=whole.exam.model_copy(update={"deviations": ()}),
         estimates=whole.estimates.filter(groups & pl.col("unit_type").is_in(types)),
         comparability=comparability,
@@ -204,4 +253,5 @@ def keep_outward(whole: Publishable, edition: str) -> Publishable:
         equity=None,
         growth=None,
         targets=None,
+        states=whole.states if edition == "government" else None,
     )

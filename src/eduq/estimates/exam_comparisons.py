@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from html import escape
@@ -60,6 +60,8 @@ class ExamComparisons:
         Paired schools and alliances by the primary measure; None without any in the register.
     references
         The area and its units beside declared values from outside; None without any.
+    calls, settings
+        What was compared and how, for `without`.
     """
 
     unit_type: str
@@ -69,6 +71,34 @@ class ExamComparisons:
     result: ComparisonResult
     pairs: ExamPairs | None = None
     references: ExamReferences | None = None
+    calls: tuple[_Call, ...] = ()
+    settings: RunSettings | None = None
+
+    def without(self, cells: Iterable[tuple[str, str, str, str]]) -> ExamComparisons | None:
+        """Compare again without some units, so that no rank, shrunken value or mean of the others tells of them.
+
+        ``cells`` are comparison_group, paper, measure and unit; they keep a line without numbers, reason ``secondary``. None
+        where no two units are left.
+        """
+        keys = ("comparison_group", "paper", "measure", "unit")
+        if not (marks := sorted(cells)) or self.settings is None:
+            return self
+        out = pl.DataFrame(marks, schema=dict.fromkeys(keys, pl.String), orient="row").with_columns(_out=pl.lit(True))
+        gone = pl.col("_out").fill_null(False)
+        calls = [
+            replace(
+                call,
+                rows=call.rows.join(out, on=keys, how="left", maintain_order="left").with_columns(
+                    pl.when(~gone).then("estimate").alias("estimate"),
+                    pl.when(gone).then(pl.lit("secondary")).otherwise("reason").alias("reason"),
+                ).drop("_out"),
+            )
+            for call in self.calls
+        ]  # fmt: skip
+        if (found := _compare_all(calls, self.settings)) is None:
+            return None
+        facts = self.frame.select("unit_type", "exam_id", "reference", "reference_source").row(0, named=True)
+        return replace(self, frame=_lay_out(found[0], facts), models=found[1], result=found[2])
 
     def summary(self) -> str:
         """Return one line: the primary comparison, and how many comparisons there are."""
@@ -251,6 +281,28 @@ def _compare(call: _Call, run: RunSettings) -> tuple[pl.DataFrame, ComparisonRes
     return table, found
 
 
+def _compare_all(
+    calls: Sequence[_Call], run: RunSettings
+) -> tuple[list[pl.DataFrame], dict[CellKey, ComparisonModel], ComparisonResult] | None:
+    """Return lines, models and the primary result of all families; None where the primary one cannot be compared."""
+    tables: list[pl.DataFrame] = []
+    models: dict[CellKey, ComparisonModel] = {}
+    first: ComparisonResult | None = None
+    with ThreadPoolExecutor(_THREADS) as beside:  # the array work leaves the interpreter free
+        compared = list(beside.map(lambda call: _compare(call, run), calls))
+    for done in compared:
+        if done is not None:
+            first = done[1] if first is None else first
+            tables.append(done[0])
+            models |= done[1].models
+    return None if first is None or first.columns.rate else (tables, models, first)
+
+
+def _lay_out(tables: Sequence[pl.DataFrame], facts: Mapping[str, Any]) -> pl.DataFrame:
+    frame = pl.concat(tables, how="diagonal").with_columns(pl.lit(value).alias(name) for name, value in facts.items())
+    return frame.select(pl.col(name).cast(kind) for name, kind in COMPARISONS.items())
+
+
 def compare_exam(
     summary: Summary,
     scores: ScoreTable,
@@ -327,25 +379,18 @@ def compare_exam(
         pairs = pair_schools(own, schools, settings=settings, series=of_composite, var_shock=var_shock)
     lines = _pool_small(lines, main, of_composite, var_shock, settings)
     peers = _peer_groups(schools, settings.peers) if schools is not None and unit_type == "school" else None
-    tables: list[pl.DataFrame] = []
-    models: dict[CellKey, ComparisonModel] = {}
-    first: ComparisonResult | None = None
-    with ThreadPoolExecutor(_THREADS) as beside:  # the array work leaves the interpreter free
-        compared = list(beside.map(lambda call: _compare(call, settings), _calls(lines, main, peers, real)))
-    for done in compared:
-        if done is not None:
-            first = done[1] if first is None else first
-            tables.append(done[0])
-            models |= done[1].models
-    if first is None or first.columns.rate:
+    calls = _calls(lines, main, peers, real)
+    if (found := _compare_all(calls, settings)) is None:
         return None
+    tables, models, first = found
     facts = {"unit_type": unit_type, "exam_id": scores.exam.exam.id, "reference": None, "reference_source": None}
-    frame = pl.concat(tables, how="diagonal").with_columns(pl.lit(value).alias(name) for name, value in facts.items())
     return ExamComparisons(
         unit_type=unit_type,
-        frame=frame.select(pl.col(name).cast(kind) for name, kind in COMPARISONS.items()),
+        frame=_lay_out(tables, facts),
         models=models,
         main=main,
         result=first,
         pairs=pairs,
+        calls=tuple(calls),
+        settings=settings,
     )

@@ -6,12 +6,14 @@ import datetime as dt
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from eduq.archive import Archive
 from eduq.disclosure import ExamResults, Publishable
+from eduq.disclosure.editions import check_edition
 from eduq.errors import NotAssessableError, UsageError
 from eduq.estimates.exam_comparisons import ExamComparisons
 from eduq.estimates.exam_equity import ExamEquity
@@ -27,6 +29,9 @@ from eduq.pipeline.feedback import write_feedback
 from eduq.pipeline.folders import replace_whole
 from eduq.pipeline.papers import USUAL_FORMATS, check_formats
 from eduq.pipeline.reviews import write_review
+
+if TYPE_CHECKING:
+    from eduq.bulletins.template_folder import TemplateFolder
 
 __all__ = ["Analysis"]
 
@@ -124,8 +129,8 @@ class Analysis:
             Time to put into run.json; left out when None.
         formats
             Which documents: any of md, html, xlsx, docx, pdf, review. results/ and run.json are always written. ``review`` is the
-            page to explore, review.html, and where the exam is one of the archive a page of reasons, why/*.html, for each
-            proposal of the rule packs in force on its day (some seconds each).
+            page to explore (bureau edition only), review.html, and where the exam is one of the archive a page of reasons,
+            why/*.html, for each proposal of the rule packs in force on its day (some seconds each).
         templates
             Folder of local templates (`eduq.bulletins.template_folder.open_templates`), or None for the shipped ones.
         progress
@@ -135,10 +140,13 @@ class Analysis:
         -------
         list of Path
             What was written: bulletin.md, bulletin.html, tables.xlsx (bulletin.docx, bulletin.pdf), results/*.parquet (declines
-            and series with an archive), run.json.
+            and series with an archive; of an edition other than the bureau's what it shows and no more), run.json, which lists
+            them.
 
         Raises
         ------
+        DisclosureError
+            ``edition_not_available``: ``review`` of an edition other than the bureau's.
         UsageError
             ``output_not_ours``: the folder holds files of others. ``output_unwritable``: it cannot be made. ``format_unknown``.
             ``paper_library_missing``: pdf without its extra.
@@ -147,14 +155,17 @@ class Analysis:
 
         opened = None if templates is None else open_templates(templates)
         formats = check_formats(formats)
+        if "review" in formats:
+            check_edition(self.publishable.edition)
         with replace_whole(folder, is_ours=lambda found: (found / RUN_RECORD).is_file()) as part:
-            written = write_documents(self, part, lang, now, progress, opened, formats=formats)
-            if "review" in formats:
-                written += self._write_review(part, lang, progress)
+            review = partial(self._write_review, lang=lang, templates=opened, progress=progress) if "review" in formats else None
+            written = write_documents(self, part, lang, now, progress, opened, formats=formats, extra=review)
             names = [path.relative_to(part) for path in written]
         return [Path(folder) / name for name in names]
 
-    def _write_review(self, folder: Path, lang: Lang, progress: Progress | None) -> list[Path]:
+    def _write_review(
+        self, folder: Path, *, lang: Lang, templates: TemplateFolder | None, progress: Progress | None
+    ) -> list[Path]:
         history = self.publishable.history
         stored = history is not None and history.origin == "archived"
         clock = Clock()
@@ -165,6 +176,7 @@ class Analysis:
                 lang=lang,
                 archive=self.archive if stored else None,
                 as_of=self.publishable.exam.exam.date,
+                templates=templates,
                 progress=progress,
             )
 

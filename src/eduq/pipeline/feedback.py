@@ -16,6 +16,7 @@ from eduq.groups import COMPOSITE
 from eduq.locale import Lang
 from eduq.pipeline.clock import Progress
 from eduq.pipeline.folders import INDEX, choose_name, replace_sheets, write_index, write_private
+from eduq.pipeline.outgoing import check_page
 from eduq.settings import RunSettings
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ def write_feedback(
         ``output_not_ours``: the folder holds files of others. ``output_unwritable``: it cannot be made.
     SettingsError
         ``template_…``: a local template, with file, line and what is missing.
+    DisclosureError
+        ``outward_word``: a sheet, or a local template, says what may not leave.
     """
     from eduq.bulletins.template_folder import open_templates
 
@@ -92,6 +95,7 @@ def _write_sheets(
 
     teachers, classes = sorted(teaching.of_teacher), sorted(teaching.of_class, key=natural_key)
     total = len(teachers) + len(classes)
+    schools = [str(name) for name in teaching.school_names.values()]
     lines: list[tuple[str, ...]] = []
     taken: dict[str, set[str]] = {"teachers": set(), "classes": set()}
     for kind in taken:
@@ -104,7 +108,10 @@ def _write_sheets(
         stem = choose_name(name.replace("/", "-"), taken[place])
         paths = {form: f"{place}/{stem}.{end}" for form, end in _FORMATS.items()}
         for form, path in paths.items():
-            write_private(folder / path, render_feedback(found, format=form, lang=lang, templates=templates))
+            page = render_feedback(found, format=form, lang=lang, templates=templates)
+            if form == "markdown" or templates is not None:  # the shipped pages say the same in both forms
+                check_page(page, edition="teacher", name=path, names=schools, templates=templates)
+            write_private(folder / path, page)
         lines.append((kind, name, paths["html"], paths["markdown"]))
     write_index(folder, _COLUMNS, lines)
     if progress is not None:

@@ -11,7 +11,7 @@ from threading import Thread
 import eduq
 from eduq.archive import Archive
 from eduq.disclosure import ExamResults, History, protect
-from eduq.disclosure.editions import check_edition
+from eduq.disclosure.editions import EXAM_EDITIONS, check_edition
 from eduq.errors import NotAssessableError, SettingsError, UsageError
 from eduq.estimates.exam_equity import add_school_cells
 from eduq.estimates.level_results import LevelResult
@@ -148,7 +148,8 @@ def analyze(
     feedback
         Also measure teachers and classes (``.teaching``), for ``.feedback(folder)``; needs a register of teachers.
     edition
-        Audience; ``bureau``.
+        Audience: ``bureau``, ``government``, ``student`` or ``public`` (`eduq.protect`). With an archive it is protected beside
+        the editions issued of the exam.
     progress
         Called with stage, done, total.
 
@@ -172,6 +173,7 @@ def analyze(
     >>> found.estimates.frame.filter(unit_type="area", paper="math", measure="pass_rate").height
     2
     """
+    check_edition(edition, EXAM_EDITIONS)
     clock = Clock()
     Thread(target=_load_libraries, daemon=True).start()
     run = settings or RunSettings()
@@ -237,8 +239,7 @@ def analyze(
             growth=growth,
             targets=targets,
         )  # fmt: skip
-        check_edition(edition)  # a run's folder holds more than the bulletin: outward editions are made by protect alone
-        publishable = protect(results, edition=edition)
+        publishable = protect(results, edition=edition, issued=() if store is None else store.issued()["content"])
     return Analysis(
         scores=scores,
         comparability=summary.comparability,

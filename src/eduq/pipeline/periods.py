@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from eduq.disclosure.outward import refuse_product
 from eduq.disclosure.products import PRODUCTS, Product
 from eduq.errors import UsageError
 
@@ -23,6 +24,7 @@ PERIOD_KINDS: dict[Product, tuple[PeriodKind, ...]] = {
     "government": ("year",),
     "research": ("year", "term", "quarter"),
     "school": ("term", "year", "quarter"),
+    "school-packs": ("term", "year", "quarter"),
     "teacher": ("term", "year", "quarter"),
     "subject": ("term", "year", "quarter"),
 }
@@ -105,8 +107,8 @@ def parse_period(text: str, product: Product) -> Period:
     ----------
     text
         ``2025-11`` for check (that month) and dispatch (the two months that end with it), ``2025Q4`` for quarterly,
-        ``2025-2026-1`` for term, ``2025-2026`` (1 September to 31 August) for annual and government. Research, school, teacher
-        and subject take a quarter, a term or a school year.
+        ``2025-2026-1`` for term, ``2025-2026`` (1 September to 31 August) for annual and government. Research and
+        the products for schools, teachers and subjects take a quarter, a term or a school year.
     product
         What is made.
 
@@ -171,4 +173,5 @@ def current_period(product: Product, today: dt.date) -> Period:
 
 def _refuse_unknown(product: str) -> None:
     if product not in PRODUCTS:
+        refuse_product(product)
         raise UsageError("product_unknown", product=product, known=", ".join(PRODUCTS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
@@ -9,9 +10,11 @@ import polars as pl
 
 from eduq.archive import Archive, open_archive
 from eduq.disclosure.exams import ExamResults
-from eduq.disclosure.products import NEWS, OPEN_ITEMS, Product, ProductFacts
-from eduq.errors import UsageError
+from eduq.disclosure.products import NEWS, OPEN_ITEMS, Product, ProductFacts, UnreadExam
+from eduq.errors import NotAssessableError
 from eduq.groups import DERIVED
+from eduq.locale import LANGUAGES
+from eduq.pipeline.analysis import Analysis
 from eduq.pipeline.clock import Progress
 from eduq.pipeline.main_job import analyze
 from eduq.pipeline.periods import Period
@@ -20,9 +23,13 @@ from eduq.rulepacks.model import RulePack
 from eduq.settings import RunSettings
 from eduq.tables import TARGET_REVIEWS, VERDICTS
 
-__all__ = ["collect_facts", "packs_in_force", "refuse_unit"]
+__all__ = ["collect_facts", "packs_in_force", "tell_news"]
 
 _EARLIEST = dt.date(1900, 1, 1)
+_NO_CLASSES = ("classes_missing", "feedback_term_unknown")
+"""Why an exam tells nothing of teachers."""
+_NO_SCORES = ("only_aggregates", "no_rows_used", "no_scores")
+"""Why there is nothing to calculate from; the product says so and goes on."""
 _SAME = ("rule_id", "pack", "unit_type", "unit", "head_id", "teacher_id", "year_group", "subject")
 """What tells one proposal from another."""
 
@@ -77,13 +84,11 @@ def _undecided(archive: Archive, proposals: pl.DataFrame, day: dt.date) -> pl.Da
     return proposals.join(decided.select(_SAME), on=_SAME, how="anti", nulls_equal=True, maintain_order="left")
 
 
-def _proposals(
-    archive: Archive, registers: Registers | None, packs: Sequence[str], day: dt.date, run: RunSettings
-) -> pl.DataFrame:
+def _proposals(archive: Archive, packs: Sequence[RulePack], day: dt.date, run: RunSettings) -> pl.DataFrame:
     """Return the proposals that wait for a decision, as of a day: one line per reading that proposes."""
     from eduq.rulepacks.judging import judge
 
-    found = [judge(pack, archive, as_of=day, settings=run).proposals for pack in packs_in_force(registers, packs, day)]
+    found = [judge(pack, archive, as_of=day, settings=run).proposals for pack in packs]
     if not found:
         return pl.DataFrame(schema=VERDICTS)
     waiting = pl.concat(found).filter(pl.col("needs_decision"))
@@ -187,6 +192,13 @@ def _names(registers: Registers | None, exams: Sequence[ExamResults]) -> Mapping
     return {kind: dict(sorted(names.items())) for kind, names in found.items()}
 
 
+def _rule_names(packs: Sequence[RulePack]) -> Mapping[str, Mapping[str, str]]:
+    """Return names of rules in both languages, as their packs have them, and the clauses they rest on."""
+    rules = sorted(((rule, pack) for pack in packs for rule in pack.rules), key=lambda pair: pair[0].id)
+    found = {f"rule_{lang}": {rule.id: pack.name_of(rule, lang) for rule, pack in rules} for lang in LANGUAGES}
+    return found | {"clause": {rule.id: "+".join(rule.clause) for rule, _ in rules if rule.clause}}
+
+
 def collect_facts(
     archive: Archive,
     *,
@@ -198,6 +210,7 @@ def collect_facts(
     unit: str | None = None,
     based_on: int | None = None,
     last_issue: dt.date | None = None,
+    teaching: bool = False,
     progress: Progress | None = None,
 ) -> ProductFacts:
     """Collect everything known for a product as of a day.
@@ -216,21 +229,27 @@ def collect_facts(
         Rule packs to judge by; by default those that ``registers/packs.toml`` states to be in force on the day.
     based_on, last_issue
         Archive version and day of the last issue of the product; None: never issued.
+    teaching
+        Also measure teachers and classes; needs a register of teachers.
     progress
         Called with stage, done, total.
     """
     registers = archive.registers()
     ids = _exams_of(archive, period, day)["exam_id"].to_list()
-    exams = []
+    analyses, unread = [], {}
     for number, exam_id in enumerate(ids):
         if progress is not None:
             progress("product_exams", number, len(ids))
-        exams += [found for found in [analyze(exam_id, archive=archive, settings=settings).results] if found is not None]
-    verdicts = _proposals(archive, registers, packs, day, settings)
+        try:
+            analyses.append(_analyze(archive, exam_id, settings, teaching=teaching))
+        except NotAssessableError as error:
+            unread[exam_id] = _unread(archive, exam_id, error)
+    exams = [found.results for found in analyses if found.results is not None]
+    judged_by = packs_in_force(registers, packs, day)
+    verdicts = _proposals(archive, judged_by, day, settings)
     targets = _targets(archive, registers, day, settings)
     decisions = archive.decisions()
-    news, of_period = _news(archive, period, day, based_on), pl.col("date") >= period.first
-    return ProductFacts(
+    facts = ProductFacts(
         product=product,
         period=period.text,
         first=period.first,
@@ -238,24 +257,43 @@ def collect_facts(
         today=day,
         archive_version=archive.version,
         exams=tuple(exams),
-        news=news.filter(of_period),
-        earlier_news=news.filter(~of_period),
+        news=pl.DataFrame(schema=NEWS),
         open_items=_open_items(verdicts, targets, exams, settings),
         histories={str(results.scores.exam.exam.year_group): results.history for results in exams if results.history is not None},
         verdicts=verdicts,
         decisions=decisions.filter(pl.col("decided_on").is_between(period.first, min(period.last, day))),
         targets=targets,
-        names=_names(registers, exams),
+        names={**_names(registers, exams), **_rule_names(judged_by)},
         settings=settings,
         unit=unit,
-        last_issue=last_issue,
+        teaching=tuple(found.teaching for found in analyses if found.teaching is not None),
+        unread=unread,
     )
+    return tell_news(facts, archive, period, based_on=based_on, last_issue=last_issue)
 
 
-def refuse_unit(product: Product, unit: str | None) -> None:
-    """Stop where a product for one unit has none, or a product for all has one."""
-    wanted = product in ("school", "teacher", "subject")
-    if wanted and unit is None:
-        raise UsageError("product_unit_missing", product=product)
-    if unit is not None and not wanted:
-        raise UsageError("product_unit_unfit", product=product)
+def _unread(archive: Archive, exam_id: str, error: NotAssessableError) -> UnreadExam:
+    """Return what is known of an exam that nothing can be calculated from; any other reason stops the run."""
+    if error.code not in _NO_SCORES:
+        raise error
+    scores = archive.scores(exam_id)
+    figures = scores.aggregates
+    return UnreadExam(error.code, scores.exam.exam.name, figures["school_id"].n_unique(), figures.height)
+
+
+def _analyze(archive: Archive, exam_id: str, settings: RunSettings, *, teaching: bool) -> Analysis:
+    """Return an exam of the archive; without teachers where it does not say who sat in which class."""
+    try:
+        return analyze(exam_id, archive=archive, settings=settings, feedback=teaching)
+    except NotAssessableError as error:
+        if not teaching or error.code not in _NO_CLASSES:
+            raise
+        return analyze(exam_id, archive=archive, settings=settings)
+
+
+def tell_news(
+    facts: ProductFacts, archive: Archive, period: Period, *, based_on: int | None, last_issue: dt.date | None
+) -> ProductFacts:
+    """Return the facts with what is new since an issue; arguments as of `collect_facts`."""
+    news, of_period = _news(archive, period, facts.today, based_on), pl.col("date") >= period.first
+    return dataclasses.replace(facts, news=news.filter(of_period), earlier_news=news.filter(~of_period), last_issue=last_issue)

@@ -20,18 +20,19 @@ from eduq.pipeline.periods import Period, parse_period
 from eduq.pipeline.product_facts import packs_in_force
 from eduq.settings import RunSettings
 
-__all__ = ["Issue", "ProductInputs", "find_inputs", "issues_of"]
+__all__ = ["Issue", "ProductInputs", "find_inputs", "issued_before", "issues_of"]
 
 
 @dataclass(frozen=True)
 class Issue:
-    """One issued document: what it was made from, when and from which archive version."""
+    """One issued document: what it was made from, when, from which archive version; ``entered`` is the version that has it."""
 
     period: str
     inputs: str
     document_no: str | None
     issued_on: dt.date
     based_on: int
+    entered: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,18 +50,22 @@ class ProductInputs:
         The issue made from these inputs; None: not issued.
     beside
         Hash of what other editions that were issued show of the exams: it decides what must be withheld.
+    mates
+        Editions made before it in the same run, to which it is fitted.
     """
 
     own: str
     before: Issue | None
     issued: Issue | None
     beside: str = ""
+    mates: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         """Hash of all of it, the issue before and the other editions included."""
         before = None if self.before is None else self.before.based_on
-        return content_hash({"own": self.own, "before": before, "beside": self.beside})
+        mates = {"mates": list(self.mates)} if self.mates else {}
+        return content_hash({"own": self.own, "before": before, "beside": self.beside} | mates)
 
 
 def issues_of(archive: Archive, *, product: Product, edition: str, lang: str, unit: str | None) -> list[Issue]:
@@ -71,15 +76,25 @@ def issues_of(archive: Archive, *, product: Product, edition: str, lang: str, un
         told = json.loads(line["content"] or "{}")
         if told.get("lang", lang) == lang and told.get("unit") == unit:
             based_on = line["archive_version"] - 1 if line["based_on"] is None else line["based_on"]
-            found.append(Issue(line["period"], told.get("inputs", ""), line["document_no"], line["issued_on"], based_on))
+            named = (line["period"], told.get("inputs", ""), line["document_no"], line["issued_on"])
+            found.append(Issue(*named, based_on, line["archive_version"]))
     return found
 
 
-def _shown_beside(archive: Archive, edition: str, day: dt.date) -> str:
-    """Return a hash of what issued documents of other editions show of the exams up to a day."""
+def issued_before(archive: Archive, version: int | None = None) -> list[str]:
+    """Return ``content`` of the lines of the ledger, in the order they were entered; up to a version without that one."""
+    lines = archive.issued()
+    known = lines if version is None else lines.filter(pl.col("archive_version") < version)
+    return known["content"].drop_nulls().to_list()
+
+
+def _shown_beside(archive: Archive, edition: str, unit: str | None, day: dt.date) -> str:
+    """Return a hash of what issued documents of other editions and for other units show of the exams up to a day."""
     exams = set(archive.exams().filter(pl.col("date") <= day)["exam_id"])
-    others = archive.issued().filter(pl.col("edition") != edition)["content"].drop_nulls()
-    return content_hash([one for told in others for one in json.loads(told).get("shown", []) if one["exam_id"] in exams])
+    lines = archive.issued().select("edition", pl.col("content").fill_null("{}")).iter_rows()
+    told = [(found, json.loads(content)) for found, content in lines]
+    others = [said for found, said in told if (found, said.get("unit")) != (edition, unit)]
+    return content_hash([one for said in others for one in said.get("shown", []) if one["exam_id"] in exams])
 
 
 def _templates_hash(folder: Path | None) -> list[tuple[str, str]]:
@@ -112,8 +127,9 @@ def find_inputs(
     settings: RunSettings,
     packs: Sequence[str] = (),
     templates: Path | None = None,
+    mates: Sequence[str] = (),
 ) -> ProductInputs:
-    """Return what a product would be made from, without making it."""
+    """Return what a product would be made from, without making it; ``mates`` are made before it in the same run."""
     judged_by = packs_in_force(archive.registers(), packs, day)
     own = content_hash(
         {
@@ -126,11 +142,18 @@ def find_inputs(
         }
     )
     issues = issues_of(archive, product=product, edition=edition, lang=lang, unit=unit)
-    before = [issue for issue in issues if issue.inputs != own and parse_period(issue.period, product).first <= period.first]
     issued = [issue for issue in issues if issue.inputs == own and issue.period == period.text]
+    before = [
+        issue
+        for issue in issues
+        if issue.inputs != own
+        and parse_period(issue.period, product).first <= period.first
+        and not (issued and issue.entered > issued[-1].entered)
+    ]
     return ProductInputs(
         own=own,
         before=before[-1] if before else None,
         issued=issued[-1] if issued else None,
-        beside=_shown_beside(archive, edition, day),
+        beside=_shown_beside(archive, edition, unit, day),
+        mates=tuple(mates),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -13,6 +14,9 @@ from eduq.disclosure import Publishable, PublishableDossier, protect_dossier
 from eduq.errors import NotAssessableError
 from eduq.locale import Lang
 from eduq.pipeline.clock import Progress
+
+if TYPE_CHECKING:
+    from eduq.bulletins.template_folder import TemplateFolder
 
 __all__ = ["MOST_DOSSIERS", "REVIEW_PAGE", "collect_dossiers", "write_review"]
 
@@ -66,6 +70,7 @@ def write_review(
     lang: Lang,
     archive: Archive | None = None,
     as_of: dt.date | None = None,
+    templates: TemplateFolder | None = None,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Write review.html and, with an archive, why/*.html into a folder.
@@ -80,6 +85,8 @@ def write_review(
         ``zh`` or ``en``.
     archive, as_of
         Where the proposals come from, and on which day; without both there are no why-pages.
+    templates
+        Local templates for the why-pages; the page to explore itself is never replaced.
     progress
         Called with stage, done, total.
 
@@ -105,6 +112,6 @@ def write_review(
     for dossier in dossiers:
         path = folder / dossier_name(dossier.fields["asked"]["unit"], dossier.fields["clause"]["rule"])
         path.parent.mkdir(exist_ok=True)
-        path.write_text(render_dossier(dossier, format="html", lang=lang), encoding="utf-8")
+        path.write_text(render_dossier(dossier, format="html", lang=lang, templates=templates), encoding="utf-8")
         paths.append(path)
     return paths

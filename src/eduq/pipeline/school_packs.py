@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
@@ -21,11 +21,12 @@ from eduq.errors import UsageError
 from eduq.locale import Lang
 from eduq.pipeline.clock import Progress
 from eduq.pipeline.folders import INDEX, choose_name, replace_sheets, write_index, write_private
+from eduq.pipeline.outgoing import check_files
 
 if TYPE_CHECKING:
     from eduq.bulletins.template_folder import TemplateFolder
 
-__all__ = ["PACK_FORMATS", "USUAL_FORMATS", "write_pack", "write_school_packs"]
+__all__ = ["PACK_FORMATS", "USUAL_FORMATS", "write_pack", "write_school_packs", "write_sheet"]
 
 PACK_FORMATS = {"html": "html", "md": "md", "xlsx": "xlsx", "docx": "docx", "pdf": "pdf"}
 """Formats of a pack and the endings of their files."""
@@ -59,14 +60,36 @@ def write_pack(
     formats
         Of `PACK_FORMATS`.
     templates
-        Local templates, for html and md.
+        Local templates.
     """
     from eduq.bulletins.products.school import build_school_context
+
+    names = [str(school.fields["school"]["name"])]
+    return write_sheet(build_school_context(school, lang), folder, formats=formats, templates=templates, names=names)
+
+
+def write_sheet(
+    context: dict[str, Any],
+    folder: Path,
+    *,
+    formats: Sequence[str],
+    templates: TemplateFolder | None = None,
+    names: Sequence[str] = (),
+) -> list[Path]:
+    """Write a sheet, a bulletin context, into a new folder that its owner alone may read.
+
+    Raises
+    ------
+    DisclosureError
+        ``outward_word``: the sheet, or a local template, says what may not leave; ``names`` of schools are facts.
+    """
+    from eduq.bulletins.outward_texts import check_document
     from eduq.bulletins.render import render_html, render_markdown
     from eduq.bulletins.table_book import write_table_book
 
+    edition = str(context["meta"]["edition"])
+    check_document(context, edition=edition, names=names)
     folder.mkdir(mode=0o700)
-    context = build_school_context(school, lang)
     written = []
     for form in formats:
         path = folder / f"{_STEM}.{PACK_FORMATS[form]}"
@@ -75,22 +98,24 @@ def write_pack(
         elif form == "xlsx":
             write_table_book(context, path)
         else:
-            _write_document(form, context, path)
+            _write_document(form, context, path, templates)
         path.chmod(0o600)
         written.append(path)
+    if templates is not None:
+        check_files(folder, edition=edition, names=names, templates=templates)
     return written
 
 
-def _write_document(form: str, context: dict[str, Any], path: Path) -> None:
+def _write_document(form: str, context: dict[str, Any], path: Path, templates: TemplateFolder | None) -> None:
     """Write a Word or PDF file."""
     if form == "docx":
         from eduq.bulletins.word import write_word
 
-        write_word(context, path)
+        write_word(context, path, templates=templates)
     else:
         from eduq.bulletins.pdf import write_pdf
 
-        write_pdf(context, path)
+        write_pdf(context, path, templates=templates)
 
 
 def _opened(templates: str | os.PathLike[str] | None) -> TemplateFolder | None:
@@ -117,6 +142,7 @@ def write_school_packs(
     formats: Sequence[str] = USUAL_FORMATS,
     templates: str | os.PathLike[str] | None = None,
     open_items: pl.DataFrame | None = None,
+    marks: Mapping[str, Any] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
@@ -134,9 +160,11 @@ def write_school_packs(
     formats
         Any of html, md, xlsx, docx, pdf.
     templates
-        Folder of local templates, for html and md.
+        Folder of local templates.
     open_items
         `eduq.disclosure.products.OPEN_ITEMS`.
+    marks
+        What every sheet says of itself: ``period``, ``document_no``, ``issued_on`` (ISO day; None: a draft).
     workers
         Processes that write beside each other; by default one per processor where there are many schools. The files are the same.
     progress
@@ -159,14 +187,18 @@ def write_school_packs(
     crowd = workers if workers is not None else min(_MOST_WORKERS, os.cpu_count() or 1) if len(places) >= _MANY else 1
     opened = _opened(templates)
     said = {"lang": lang, "formats": list(formats), "templates": None if templates is None else str(Path(templates).resolve())}
+
+    def sheet(school: str) -> PublishableSchool:
+        return PublishableSchool(edition="school", fields=reader.protect(school).fields | dict(marks or {}))
+
     with replace_sheets(folder, columns=COLUMNS) as part:
         if crowd > 1:
-            _write_beside(reader, places, part, said, crowd, progress)
+            _write_beside(sheet, places, part, said, crowd, progress)
         else:
             for done, (school, place) in enumerate(places.items()):
                 if progress is not None and done % _EVERY == 0:
                     progress("packs", done, len(places))
-                write_pack(reader.protect(school), part / place, lang=lang, formats=formats, templates=opened)
+                write_pack(sheet(school), part / place, lang=lang, formats=formats, templates=opened)
         files = ";".join(f"{_STEM}.{PACK_FORMATS[form]}" for form in formats)
         write_index(part, COLUMNS, [(school, reader.names[school], place, files) for school, place in places.items()])
     if progress is not None:
@@ -178,7 +210,12 @@ def write_school_packs(
 
 
 def _write_beside(
-    reader: SchoolReader, places: Mapping[str, str], folder: Path, how: Mapping[str, Any], crowd: int, progress: Progress | None
+    sheet: Callable[[str], PublishableSchool],
+    places: Mapping[str, str],
+    folder: Path,
+    how: Mapping[str, Any],
+    crowd: int,
+    progress: Progress | None,
 ) -> None:
     """Share the schools among processes of their own; each is given what it writes as JSON that its owner alone may read.
 
@@ -191,7 +228,7 @@ def _write_beside(
         def work(number: int) -> tuple[int, str]:
             nonlocal done
             task = Path(scratch) / f"{number}.json"
-            schools = [{"place": places[name], "fields": reader.protect(name).fields} for name in names[number::crowd]]
+            schools = [{"place": places[name], "fields": sheet(name).fields} for name in names[number::crowd]]
             said = {"folder": str(folder.resolve()), "how": dict(how), "schools": schools}
             write_private(task, json.dumps(said, ensure_ascii=False))
             with subprocess.Popen(
@@ -206,7 +243,6 @@ def _write_beside(
                 failed = cast("Any", process.stderr).read()
             return process.returncode, failed
 
-        _ = reader.names
         with ThreadPoolExecutor(crowd) as pool:
             for status, failed in list(pool.map(work, range(crowd))):
                 if status:

@@ -33,6 +33,7 @@ from eduq.rulepacks.forms import (
     Tree,
 )
 from eduq.rulepacks.model import Rule, RulePack
+from eduq.rulepacks.outward_lint import outward_problems
 from eduq.rulepacks.parameters import OPEN_PARAMETERS, number_places
 from eduq.rulepacks.reading import PackSource, load_rulepack, parse_rulepack, resolve_rulepack
 
@@ -161,6 +162,7 @@ def lint_rulepack(name_or_path: str | os.PathLike[str]) -> LintResult:
         findings += _measures(rule, source)
         findings += _banned(rule, pack, national)
     findings += _cases(source)
+    findings += [Finding(code, "error", None, key, values) for code, key, values in outward_problems(source.folder)]
     return LintResult(pack.id, tuple(sorted(findings, key=lambda one: (one.level, one.rule_id or "", one.code, one.key))))
 
 

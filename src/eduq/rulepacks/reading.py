@@ -18,6 +18,7 @@ from eduq.locale import LANGUAGES, Lang, has_text, text
 from eduq.registers import PackStatement
 from eduq.rulepacks.catalogue import PACK_FILE, Clauses, find_pack, read_clauses
 from eduq.rulepacks.model import Citation, Effect, PackFile, PackTexts, Rule, RulePack
+from eduq.rulepacks.outward_words import OUTWARD_FILE
 from eduq.rulepacks.parameters import apply_parameters
 from eduq.rulepacks.parts import EvidenceBounds
 from eduq.settings import StrictModel
@@ -151,7 +152,7 @@ def parse_rulepack(name_or_path: str | os.PathLike[str]) -> PackSource:
     return PackSource(folder, said, rules, texts, dict(sorted(hashes.items())), read_clauses(folder))
 
 
-_PARTS = {PACK_FILE, "clauses.toml", "rules", "text", "cases"}
+_PARTS = {PACK_FILE, OUTWARD_FILE, "clauses.toml", "rules", "text", "cases"}
 
 
 def _strays(folder: Path) -> Iterator[Problem]:

@@ -18,6 +18,7 @@ CASES = [
     ("quarterly", "bureau", False),
     ("government", "government", True),
     ("annual", "public", True),
+    ("subject", "bureau", True),
 ]
 
 

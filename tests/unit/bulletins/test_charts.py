@@ -86,3 +86,11 @@ def test_bands_of_the_full_mark_hold_the_top_score() -> None:
     assert shares[0] == 25
     assert shares[-1] == 75
     assert sum(shares) == pytest.approx(100)
+
+
+def test_scores_known_by_bands_are_drawn_by_those_bands() -> None:
+    bands = pl.DataFrame({"score": [2000 + 1000 * i for i in range(11)], "count": [10 * (i + 1) for i in range(11)]})
+    wide, _ = draw_distribution([("数学", 12000, bands)], [0.6], "zh", band_width=10)
+    assert share_by_band(bands, 12000, 12)[2:11] == pytest.approx([100 * 10 * (i + 1) / 660 for i in range(9)])
+    assert 0.0 in share_by_band(bands, 12000), "bands of 5 per cent would leave gaps that no candidate left"
+    assert wide != draw_distribution([("数学", 12000, bands)], [0.6], "zh")[0]

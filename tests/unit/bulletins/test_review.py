@@ -29,14 +29,16 @@ KINDS = ("gap", "rate", "score", "change", "number3")
 def with_courses(publishable: Publishable, *, small: str | None = None, min_n: int = 10) -> Publishable:
     """Return a county whose schools have a course over four years; one school may be too small in one of them."""
     rows = [
-        (school, "composite_z", "composite", "G9", f"{year}-{year + 1}", 0.02 * number - 0.05 * place * (number < 3), 0.9, n)
+        (school, measure, subject, "G9", f"{year}-{year + 1}", 0.02 * number - 0.05 * place * (number < 3), 0.9, n)
         for number, school in enumerate(publishable.units.filter(unit_type="school")["unit"])
         for place, year in enumerate(range(2022, 2026))
         for n in [6 if school == small and place == 1 else 120 + number]
+        for measure, subject in (("composite_z", "composite"), ("z_mean", "chinese"), ("z_mean", "math"))
     ]
     names = ["unit", "measure", "subject", "year_group", "period", "estimate", "sd", "n"]
-    found = detect_declines(pl.DataFrame(rows, schema=names, orient="row"), family=("measure", "subject", "year_group"))
-    history = History(archive_version=3, origin="archived", declines=found)
+    frame, family = pl.DataFrame(rows, schema=names, orient="row"), ("measure", "subject", "year_group")
+    found, of_subjects = (detect_declines(frame.filter(measure=measure), family=family) for measure in ("composite_z", "z_mean"))
+    history = History(archive_version=3, origin="archived", declines=found, subjects=of_subjects)
     return dataclasses.replace(publishable, history=protect_history(history, min_n))
 
 
@@ -134,11 +136,46 @@ def test_a_withheld_number_is_not_in_the_page() -> None:
 def test_a_course_with_a_small_year_is_withheld() -> None:
     context = build_review([with_courses(make_publishable(), small="S005")], "zh")
     unit = [one[0] for one in context["data"]["units"]].index("S005")
-    for name, rows_with_numbers in (("years", 3), ("courses", 0)):
+    for name, rows_with_numbers in (("years", 9), ("courses", 0)):
         table = tables(context)[name]
         rows = [row for row, at in enumerate(table["columns"][0]["at"]) if at == unit]
         assert rows
         assert sum(table["measures"][0]["value"][row] is not None for row in rows) == rows_with_numbers
+
+
+def test_years_are_there_by_subject_the_composite_first() -> None:
+    county = with_courses(make_publishable())
+    context = build_review([county], "en", dossiers=[dossier()])
+    years, courses = (tables(context)[name] for name in ("years", "courses"))
+    subject = next(column for column in years["columns"] if column["id"] == "subject")
+    assert subject["values"][years["preset"]["subject"]] == "Composite"
+    assert county.history is not None
+    shown = county.history.subject_series.filter(unit="S004", subject="math").sort("period")["estimate"].to_list()
+    of_math = subject["values"].index("Mathematics")
+    unit = [one[0] for one in context["data"]["units"]].index("S004")
+    rows = [row for row, at in enumerate(years["columns"][0]["at"]) if at == unit and subject["at"][row] == of_math]
+    assert [years["measures"][0]["value"][row] for row in rows] == whole_units(pl.Series(shown), "gap")
+    (row,) = courses["why"]
+    assert courses["why"][row] == "why/S003-ezhou.head.talk.html"
+    assert context["data"]["units"][courses["columns"][0]["at"][row]][0] == "S003"
+
+
+def test_without_the_script_a_course_is_one_row_with_its_years_side_by_side() -> None:
+    page = render_review(build_review([with_courses(make_publishable())], "zh"))
+    plain = page[page.index("<noscript>") : page.index("</noscript>")]
+    years = plain[plain.index("历年水平") : plain.index("历年变化")]
+    assert years.count("<tr>") == 1 + 3 * 24
+    assert [years.count(f'<th scope="col">{year}-{year + 1}</th>') for year in range(2022, 2026)] == [1, 1, 1, 1]
+
+
+def test_no_head_names_its_unit_twice() -> None:
+    for lang in ("zh", "en"):
+        for table in tables(build_review([make_publishable()], lang)).values():
+            assert not [
+                one["label"]
+                for one in table["measures"]
+                if one["label"].count("%") + one["label"].count("％") > 1 + (lang == "zh")
+            ]
 
 
 def test_a_verdict_leads_to_its_page_and_others_have_no_row() -> None:
@@ -186,7 +223,8 @@ def test_the_page_repeats_byte_for_byte_and_loads_nothing(county: Publishable, l
     assert page.count("<noscript>") == 1
     plain = page[page.index("<noscript>") : page.index("</noscript>")]
     data = embedded(page)
-    assert plain.count("<tr>") == sum(1 + len(table["columns"][0]["at"]) for table in data["tables"])
+    years = {table["id"]: 4 if table["id"] == "years" else 1 for table in data["tables"]}  # there four years are one row
+    assert plain.count("<tr>") == sum(1 + len(table["columns"][0]["at"]) // years[table["id"]] for table in data["tables"])
 
 
 def test_a_name_cannot_leave_its_place(county: Publishable) -> None:

@@ -120,3 +120,22 @@ def test_a_part_of_its_own_is_included(county: Publishable, tmp_path: Path) -> N
 def test_a_picture_inside_the_page_and_a_link_are_allowed(county: Publishable, tmp_path: Path) -> None:
     own = '{% block letterhead %}<img alt="" src="data:image/png;base64,AAAA"><a href="https://example.org">x</a>{% endblock %}'
     assert "data:image/png" in render_html(build_context(county, "zh"), templates=_folder(tmp_path, bulletin__html=EXTENDS + own))
+
+
+@pytest.mark.parametrize(
+    "name", ["review.html", "review.css", "review.js", "letterhead.docx", "Bulletin.docx", "bulletin.doc", "a.png"]
+)
+def test_a_file_that_the_folder_does_not_know_is_refused_with_those_it_knows(tmp_path: Path, name: str) -> None:
+    (tmp_path / "bulletin.md").write_text("x", encoding="utf-8")
+    (tmp_path / name).write_text("x", encoding="utf-8")
+    with pytest.raises(SettingsError) as raised:
+        open_templates(tmp_path)
+    assert (raised.value.code, raised.value.place.file) == ("template_unused", name)
+    assert all(known in raised.value.message("zh") for known in ("bulletin.html", "bulletin.docx", "bulletin.typ", "feedback.md"))
+    assert "review" not in raised.value.message("zh").replace(name, "")
+
+
+def test_hidden_files_and_a_word_for_the_reader_are_left_alone(tmp_path: Path) -> None:
+    for name in ("bulletin.md", ".DS_Store", "~$bulletin.docx", "README.txt", "Thumbs.db"):
+        (tmp_path / name).write_text("x", encoding="utf-8")
+    assert open_templates(tmp_path).names() == ("bulletin.md",)

@@ -169,13 +169,8 @@ def test_marks_stand_on_every_page_and_an_issued_document_is_no_draft(context: d
 
 
 def test_the_sentences_of_a_certificate_are_printed(context: dict[str, Any]) -> None:
-    told = {
-        "said": phrase("bulletin.draft"),
-        "more": [phrase("bulletin.contents"), "无须隐去"],
-        "numbers": {"n_cells": 3},
-        "n": 4,
-    }
-    plain, shown = (arrange_parts(made)["parts"] for made in (context, context | {"certificate": told}))
+    told = {"heading": phrase("certificate.heading"), "lines": [phrase("bulletin.contents"), "无须隐去"], "foot": None}
+    plain, shown = (arrange_parts(made)["parts"] for made in (context | {"certificate": None}, context | {"certificate": told}))
     assert len(shown) == len(plain) + 3
     assert any(plain_text(part["runs"]) == "无须隐去" for part in shown if part["kind"] == "note")
 

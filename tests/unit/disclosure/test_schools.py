@@ -43,7 +43,7 @@ def county() -> Publishable:
     declines = [
         {"unit": unit, "subject": "composite", "n_periods": 4, "first": years[0], "last": years[-1],
          "slope": -0.05 - 1e-4 * place, "ci_lower": -0.15, "ci_upper": 0.05, "q_value": 0.4, "min_detectable": 0.2,
-         "evidence_grade": "D",
+         "evidence_grade": "D", "direction": "unclear",
          "evidence_reason": None}
         for place, unit in enumerate(units)
     ]  # fmt: skip
@@ -191,3 +191,12 @@ def test_the_sheet_is_taken_from_the_bureau_edition_of_exams_the_school_sat() ->
         protect_school(county(), school_id="S999")
     with pytest.raises(DisclosureError):
         protect_school(dataclasses.replace(county(), edition="public"), school_id="S001")
+
+
+def test_the_course_carries_its_direction_and_the_legend_once() -> None:
+    context = build_school_context(protect_school(county(), school_id="S019"), "zh")
+    tables = [block for part in context["sections"] for block in part["blocks"] if block["type"] == "table"]
+    found = [one for one in tables if one["id"].startswith("directions")]
+    assert [line["cells"][-1] for one in found for line in one["rows"] if line["role"] == "total"] == ["unclear"]
+    assert found[0]["columns"][-1]["kind"] == "direction"
+    assert render_markdown(context).count("变化图标：") == 1

@@ -13,6 +13,8 @@ from eduq.bulletins.products.government import build_government
 from eduq.bulletins.products.public import build_public
 from eduq.bulletins.products.quarterly import build_quarterly
 from eduq.bulletins.products.research import build_research
+from eduq.bulletins.products.student import build_student
+from eduq.bulletins.products.subject import build_subject
 from eduq.bulletins.products.term import build_term
 from eduq.disclosure.products import PublishableProduct
 from eduq.locale import Lang
@@ -27,8 +29,10 @@ BUILDERS: dict[str, Callable[[ProductView], dict[str, Any]]] = {
     "annual": build_annual,
     "government": build_government,
     "research": build_research,
+    "subject": build_subject,
 }
-"""Which function makes which product; an audience outside bureau and government has the public text, whatever the product."""
+"""Which function makes which product; pupils and parents have a text of their own and the public has the public one, whatever
+the product."""
 
 
 def build_product_context(publishable: PublishableProduct, lang: Lang) -> dict[str, Any]:
@@ -45,9 +49,9 @@ def build_product_context(publishable: PublishableProduct, lang: Lang) -> dict[s
     -------
     dict
         A bulletin context, version 1, as `eduq.bulletins.build_context` gives it, with ``meta.byline`` (and ``meta.cc`` of a
-        report to the government) and ``certificate`` (None where nothing had to be withheld) besides. Any edition but those of
-        bureau and government is the public text of its period, whatever the product: area level, no school, no order, no
-        verdict, no proposal.
+        report to the government) and ``certificate`` (None where there is no exam) besides. Any edition but those of
+        bureau, government and students is the public text of its period, whatever the product: area level, no school, no order,
+        no verdict, no proposal.
 
     Raises
     ------
@@ -55,4 +59,6 @@ def build_product_context(publishable: PublishableProduct, lang: Lang) -> dict[s
         The product has no builder.
     """
     product = ProductView(publishable, lang)
+    if publishable.edition == "student":
+        return build_student(product)
     return (build_public if product.kind == "public" else BUILDERS[product.kind])(product)

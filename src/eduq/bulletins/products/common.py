@@ -10,8 +10,9 @@ from typing import Any
 
 from eduq.bulletins.annexes import definition_list
 from eduq.bulletins.basics import premises
-from eduq.bulletins.blocks import Block, Phrase, items, paragraph, section
-from eduq.bulletins.context import CONTEXT_VERSION, _number_blocks, _number_sections
+from eduq.bulletins.blocks import Block, Phrase, items, number_blocks, number_sections, paragraph, section
+from eduq.bulletins.certificate import build_certificate
+from eduq.bulletins.context import CONTEXT_VERSION
 from eduq.bulletins.formats import counted, phrase, typed
 from eduq.bulletins.results import result_sections
 from eduq.bulletins.view import View
@@ -34,8 +35,13 @@ _POINTERS = (
     "bulletin.equity.gap_subjects",
     "bulletin.equity.key",
     "bulletin.finding.warnings",
+    "bulletin.comparisons.key",
+    "bulletin.growth.key",
+    "bulletin.growth.missing_sheet",
+    "bulletin.focus.key",
+    "bulletin.focus.low_sheet",
 )
-"""Remarks that send the reader to an annex or workbook which a product does not have."""
+"""Remarks that send the reader to an annex, sheet or file which a product does not have."""
 
 
 class ProductView:
@@ -258,8 +264,8 @@ def assemble(product: ProductView, sections: list[Block], headline: list[dict[st
     annexes = [_reading_annex(product)] if product.kind not in ("check", "dispatch") else []
     for number, annex in enumerate(annexes, start=1):
         annex["number"] = number
-    _number_sections(sections)
-    _number_blocks([*sections, *annexes])
+    number_sections(sections)
+    number_blocks([*sections, *annexes])
     definitions: list[Any] = []
     for view in product.views:
         definitions += [entry for entry in definition_list(view) if entry not in definitions]
@@ -281,5 +287,5 @@ def assemble(product: ProductView, sections: list[Block], headline: list[dict[st
         "closing": [issuer, phrase("bulletin.fill.date")],
         "provenance": {"archive_version": str(pub.archive_version)}
         | {f"{view.exam.exam.id}.{name}": value for view in product.views for name, value in sorted(view.pub.provenance.items())},
-        "certificate": dict(pub.certificate) or None,
+        "certificate": build_certificate([(product.exam_name(view), view.pub.certificate) for view in product.views]),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from eduq.bulletins.comparisons import tally, tally_sentence
 from eduq.bulletins.findings import finding_sections
 from eduq.bulletins.formats import clauses, counted, phrase, typed
 from eduq.bulletins.products.common import ProductView, fresh, run_in
+from eduq.bulletins.products.course_tables import course_figure, course_table, direction_legend
 from eduq.bulletins.products.matters import open_items, targets
 from eduq.bulletins.reading import Row
 from eduq.bulletins.view import View
@@ -55,9 +57,19 @@ def news_blocks(product: ProductView) -> list[Block]:
         *([] if public else [column("news", phrase("product.news.news"), "words")]),
     ]
     rows = frame.sort("date", "exam_id", nulls_last=True).iter_rows(named=True)
-    cells = [row(_news_cells(item)[: len(columns)]) for item in rows]
+    cells = [row(_news_cells(product, item)[: len(columns)]) for item in rows]
     lead = [paragraph(phrase("product.news.lead_public", this=this, n=len(frame)))] if public else _news_lead(product)
-    return [*lead, table("exams", phrase("product.news.caption"), columns, cells), *_earlier_news(product)]
+    listed = table("exams", phrase("product.news.caption"), columns, cells)
+    return [*lead, listed, *_unread_exams(product), *_earlier_news(product)]
+
+
+def _unread_exams(product: ProductView) -> list[Block]:
+    """Return of each exam without a candidate's score what can be said of it and what cannot."""
+    found = []
+    for exam_id, exam in product.pub.unread.items():
+        said = {"exam": exam.name or exam_id, "n": exam.n_figures, "schools": counted("school", exam.n_schools)}
+        found.append(note(phrase(f"product.unread.{exam.reason}", **said), tone="warning"))
+    return found
 
 
 def _earlier_news(product: ProductView) -> list[Block]:
@@ -85,14 +97,18 @@ def _empty_key(product: ProductView) -> str:
     return product.kind if product.kind in ("check", "dispatch", "public", "research") else "period"
 
 
-def _news_cells(item: Row) -> list[Any]:
+def _news_cells(product: ProductView, item: Row) -> list[Any]:
+    unread = product.pub.unread.get(item["exam_id"])
+    schools, candidates = item["n_schools"], item["n_candidates"]
+    if unread is not None and unread.reason == "only_aggregates":
+        schools, candidates = unread.n_schools or None, None  # nobody is listed: how many sat it is not known
     return [
         item["name"] or item["exam_id"],
         phrase(f"bulletin.year_group.{item['year_group']}") if item["year_group"] else None,
         phrase(f"bulletin.purpose.{item['purpose']}") if item["purpose"] else None,
         typed(item["date"].isoformat(), "date") if item["date"] else None,
-        item["n_schools"],
-        item["n_candidates"],
+        schools,
+        candidates,
         phrase(f"product.news.{item['news']}"),
     ]
 
@@ -223,6 +239,10 @@ def course_blocks(product: ProductView) -> list[Block]:
         if product.names_schools:
             sentences = _sentences(product, history)
             blocks += [items(sentences)] if sentences else []
+            figure = course_figure(product, history, year_group) if product.kind == "subject" else None
+            tables = course_table(product, history, year_group)
+            legend = [direction_legend()] if tables and not any(block["type"] == "table" for block in blocks) else []
+            blocks += [*([] if figure is None else [figure]), *tables, *legend]
     if told:
         blocks.insert(0, paragraph(phrase("product.courses.lead")))
         blocks.append(
@@ -250,13 +270,15 @@ def fact_blocks(product: ProductView) -> list[Block]:
         facts.append(phrase("product.facts.targets", n=missed))
     strong = falling(product)
     if strong and product.kind not in ("check", "dispatch"):
-        facts.append(phrase("product.facts.falling", n=strong))
+        key = "product.facts.falling" if product.kind != "subject" else "product.subject.facts_falling"
+        facts.append(phrase(key, n=strong))
     blocks: list[Block] = []
     if facts:
         blocks += [paragraph(phrase("bulletin.finding.lead")), items(facts, ordered=True)]
-    if product.names_schools and product.kind in ("quarterly", "term", "annual"):
+    if product.names_schools and product.kind in ("quarterly", "term", "annual", "subject"):
         for view in product.views:
-            found = [block for block in finding_sections(view)[0]["blocks"] if block["type"] == "list"]
+            told = view if product.kind != "subject" else View(dataclasses.replace(view.pub, history=None), view.lang)
+            found = [block for block in finding_sections(told)[0]["blocks"] if block["type"] == "list"]
             if found:
                 blocks += [paragraph(phrase("product.facts.of_exam", exam=product.exam_name(view))), *fresh(view, found)]
     return blocks or [paragraph(phrase("bulletin.finding.none"))]
@@ -276,7 +298,7 @@ def headline(product: ProductView) -> list[dict[str, Any]]:
         )
     ]
     waiting = [item for item in open_items(product) if item["status"] != "closed"]
-    if product.kind not in ("public", "research"):
+    if product.kind not in ("public", "research") and (waiting or product.pub.edition == "bureau"):
         overdue = sum(item["status"] == "overdue" for item in waiting)
         found.append(_figure("open_items", typed(len(waiting), "count"), phrase("product.headline.open", overdue=overdue)))
     if product.pub.histories and product.kind not in ("check", "dispatch", "public"):

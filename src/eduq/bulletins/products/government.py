@@ -10,17 +10,18 @@ from eduq.bulletins.products.common import ProductView, assemble
 from eduq.bulletins.products.exam_parts import fact_blocks, headline, news_blocks, participation_blocks
 from eduq.bulletins.products.matters import open_item_blocks
 from eduq.bulletins.products.quarterly import result_parts
+from eduq.bulletins.products.school_states import state_blocks
 
 __all__ = ["build_government"]
 
-_PARTS = ("overall", "schools", "area_type", "township", "cluster", "equity")
+_PARTS = ("overall", "area_type", "township", "cluster", "equity")
 
 
 def build_government(product: ProductView) -> dict[str, Any]:
     """Return the bulletin context of the report to Party committee and government."""
     sections = [
         section("basics", 1, phrase("bulletin.heading.basics"), [*news_blocks(product), *participation_blocks(product)]),
-        *result_parts(product, _PARTS),
+        *result_parts(product, _PARTS, also=state_blocks),
         section("findings", 1, phrase("bulletin.heading.findings"), fact_blocks(product)),
         section(
             "causes",

@@ -22,6 +22,7 @@ __all__ = [
     "open_items",
     "proposal_blocks",
     "proposals",
+    "rule_name",
     "target_blocks",
     "targets",
 ]
@@ -84,14 +85,34 @@ def _matter(product: ProductView, item: Row) -> Any:
         if year_group is not None:
             unit = phrase("bulletin.paper_in_group", paper=unit, group=phrase(f"bulletin.year_group.{year_group}"))
         return phrase("product.item.participation", unit=unit, paper=paper)
-    return phrase(f"product.item.{item['kind']}", unit=unit, item=item["item"])
+    named = {"proposal": rule_name, "target": _target_name}.get(item["kind"])
+    said = item["item"] if named is None else named(product, item["item"])
+    return phrase(f"product.item.{item['kind']}", unit=unit, item=said)
+
+
+def rule_name(product: ProductView, rule_id: str) -> Any:
+    """Return what a rule is called in its pack, with the clause it rests on; the id of a rule that no pack in force has."""
+    name = product.pub.names.get(f"rule_{product.lang}", {}).get(rule_id)
+    if name is None:
+        return rule_id
+    clause = product.pub.names.get("clause", {}).get(rule_id)
+    return phrase("product.rule", name=name, clause=clause) if clause else name
+
+
+def _target_name(product: ProductView, target_id: str) -> Any:
+    """Return what a target is about: measure, subject and year group; its id where the register does not say."""
+    frame = product.pub.targets
+    found = frame.filter(pl.col("target_id") == target_id) if not frame.is_empty() else frame
+    if found.is_empty() or found["measure"][0] is None:
+        return target_id
+    return _measure(product, found.row(0, named=True))
 
 
 def open_item_blocks(product: ProductView) -> list[Block]:
     """Return the open items as a sentence and a table: matter, who owns it, by when, how it stands."""
     rows = open_items(product)
-    if not rows:
-        return [paragraph(phrase("product.items.none"))]
+    if not rows:  # what is withheld from an audience is not said to be none
+        return [paragraph(phrase(f"product.items.{'none' if product.pub.edition == 'bureau' else 'elsewhere'}"))]
     counts = Counter(item["status"] for item in rows)
     without_owner = sum(item["owner"] is None and item["status"] != "closed" for item in rows)
     lead = {"n": len(rows), **{status: counts[status] for status in _STATUS_ORDER}}
@@ -165,7 +186,7 @@ def proposal_blocks(product: ProductView) -> list[Block]:
     columns = [
         column("unit", phrase("product.proposals.unit"), "words"),
         column("proposal", phrase("product.proposals.proposal"), "words"),
-        column("rule", phrase("product.proposals.rule"), "text", soft=True),
+        column("rule", phrase("product.proposals.rule"), "words", soft=True),
         column("period", phrase("product.proposals.period"), "words"),
         column("reading", phrase("product.proposals.reading"), "words"),
         column("evidence", phrase("product.proposals.evidence"), "words"),
@@ -175,7 +196,7 @@ def proposal_blocks(product: ProductView) -> list[Block]:
             [
                 _whom(product, item),
                 phrase(f"proposals.{item['proposal']}"),
-                item["rule_id"],
+                rule_name(product, item["rule_id"]),
                 _span(item),
                 phrase(f"readings.{item['reading']}") if has_text(f"readings.{item['reading']}") else item["reading"],
                 _grade(item),
@@ -242,10 +263,10 @@ def award_blocks(product: ProductView) -> list[Block]:
     if not found:
         return [paragraph(phrase("product.awards.none"))]
     columns = [
-        column("rule", phrase("product.proposals.rule"), "text"),
+        column("rule", phrase("product.proposals.rule"), "words"),
         column("n", phrase("product.awards.n"), "count"),
     ]
-    cells = [row([rule, n]) for rule, n in sorted(found.items())]
+    cells = [row([rule_name(product, rule), n]) for rule, n in sorted(found.items())]
     caption = phrase("product.awards.caption")
     return [
         paragraph(phrase("product.awards.lead", n=sum(found.values()))),

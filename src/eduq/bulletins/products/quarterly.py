@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from eduq.bulletins.blocks import Block, paragraph, section, to_fill
@@ -16,17 +17,24 @@ from eduq.bulletins.products.exam_parts import (
     participation_blocks,
 )
 from eduq.bulletins.products.matters import decision_blocks, open_item_blocks, proposal_blocks, target_blocks
+from eduq.bulletins.view import View
 
 __all__ = ["action_sections", "build_quarterly", "result_parts"]
 
 _PARTS = ("overall", "schools", "subjects", "area_type", "township")
 
 
-def result_parts(product: ProductView, wanted: tuple[str, ...]) -> list[Block]:
-    """Return 主要结果: each exam, the courses over the years, the targets; a period without results says so."""
+def result_parts(
+    product: ProductView, wanted: tuple[str, ...], also: Callable[[ProductView, View], list[Block]] | None = None
+) -> list[Block]:
+    """Return 主要结果: each exam, the courses over the years, the targets; a period without results says so.
+
+    ``also`` gives blocks that follow the first part of each exam.
+    """
     found = []
     for number, view in enumerate(product.views, start=1):
-        blocks = exam_blocks(product, view, wanted)
+        first, rest = exam_blocks(product, view, wanted[:1]), exam_blocks(product, view, wanted[1:])
+        blocks = [*first, *([] if also is None else also(product, view)), *rest]
         if blocks:
             found.append(section(f"exam_{number}", 2, phrase("product.heading.exam", exam=product.exam_name(view)), blocks))
     courses, reviewed = course_blocks(product), target_blocks(product)

@@ -10,7 +10,7 @@ from eduq.bulletins.context import CONTEXT_VERSION
 from eduq.bulletins.formats import measure_kind, phrase, typed
 from eduq.bulletins.products.school_change import course_blocks, flow_blocks, growth_blocks
 from eduq.bulletins.products.school_results import gap_blocks, level_blocks, participation_blocks, subject_blocks
-from eduq.bulletins.products.school_view import WORD, Line, SchoolPart, interval_of, side_of
+from eduq.bulletins.products.school_view import WORD, Line, SchoolPart, interval_of, number_sheet, side_of
 from eduq.disclosure.schools import PublishableSchool
 from eduq.groups import COMPOSITE
 from eduq.locale import Lang, has_text
@@ -37,10 +37,7 @@ def _targets(part: SchoolPart) -> list[Block | None]:
     rows = []
     for line in lines:
         kind = {"rate": "percent"}.get(found := measure_kind(line["measure"], part.of["measures"].get(line["measure"])), found)
-        name: Any = part.measure(line["measure"])
-        if line["subject"] is not None:
-            key = f"bulletin.subject.{line['subject']}"
-            name = phrase(f"{word}.of_subject", subject=phrase(key) if has_text(key) else line["subject"], measure=name)
+        name = _target_name(part, line)
         interval = interval_of(line)
         rows.append(
             row(
@@ -55,7 +52,26 @@ def _targets(part: SchoolPart) -> list[Block | None]:
     return [part.table("targets", columns, rows, [phrase(f"{word}.reading")])]
 
 
-def _open_items(fields: Line) -> list[Block | None]:
+def _target_name(part: SchoolPart, line: Line) -> Any:
+    name: Any = part.measure(line["measure"])
+    if line["subject"] is None:
+        return name
+    key = f"bulletin.subject.{line['subject']}"
+    subject = phrase(key) if has_text(key) else line["subject"]
+    return phrase("bulletin.targets.of_subject", subject=subject, measure=name)
+
+
+def _item_name(parts: list[SchoolPart], item: Line) -> Any:
+    """Return what an open item is about: a target's measure, a paper's name; its code where the sheet knows neither."""
+    if item["kind"] == "target":
+        named = (_target_name(part, line) for part in parts for line in part.of["targets"] if line["target_id"] == item["item"])
+        return next(named, item["item"])
+    papers = {paper["code"]: paper["subject"] or paper["code"] for part in parts for paper in part.of["papers"]}
+    key = f"bulletin.subject.{papers.get(item['item'], item['item'])}"
+    return phrase(key) if item["kind"] == "participation" and has_text(key) else item["item"]
+
+
+def _open_items(fields: Line, parts: list[SchoolPart]) -> list[Block | None]:
     lines = fields["open_items"]
     if lines is None:
         return [to_fill(phrase(f"{WORD}.open.fill"))]
@@ -63,13 +79,13 @@ def _open_items(fields: Line) -> list[Block | None]:
         return [paragraph(phrase(f"{WORD}.open.none"))]
     columns = [
         column("kind", phrase(f"{WORD}.head.kind"), "words"),
-        column("item", phrase(f"{WORD}.head.item"), "text"),
+        column("item", phrase(f"{WORD}.head.item"), "words"),
         column("owner", phrase("bulletin.head.office"), "text"),
         column("due", phrase("bulletin.head.deadline"), "date"),
         column("status", phrase(f"{WORD}.head.status"), "words"),
     ]
     rows = [
-        row([phrase(f"{WORD}.open.kind_{x['kind']}"), x["item"], x["owner"], x["due"],
+        row([phrase(f"{WORD}.open.kind_{x['kind']}"), _item_name(parts, x), x["owner"], x["due"],
              phrase(f"{WORD}.open.status_{x['status']}")])
         for x in lines
     ]  # fmt: skip
@@ -132,21 +148,6 @@ def _headline(part: SchoolPart) -> list[dict[str, Any]]:
     return found
 
 
-def _number(sections: list[Block]) -> None:
-    """Number sections, tables and figures through the sheet."""
-    counts, tables, first, second = {"table": 0, "figure": 0}, {}, 0, 0
-    for found in sections:
-        first, second = (first + 1, 0) if found["level"] == 1 else (first, second + 1)
-        found["number"] = [first] if found["level"] == 1 else [first, second]
-        for block in found["blocks"]:
-            if block["type"] in counts:
-                counts[block["type"]] += 1
-                block["number"] = counts[block["type"]]
-                tables[block["id"]] = block["number"]
-    for block in (block for found in sections for block in found["blocks"] if block["type"] == "figure"):
-        block["table_number"] = tables.get(block["table"])
-
-
 def _exam_name(exam: Line) -> Any:
     return exam["exam"]["name"] or phrase("bulletin.exam_unnamed")
 
@@ -161,9 +162,9 @@ def _sections(parts: list[SchoolPart], fields: Line) -> list[Block]:
             made = section(f"{name}{part.suffix}", 2 if several else 1, phrase(f"{WORD}.heading.{name}"), build(part))
             if made["blocks"]:
                 found.append(made)
-    found.append(section("open", 1, phrase(f"{WORD}.heading.open"), _open_items(fields)))
+    found.append(section("open", 1, phrase(f"{WORD}.heading.open"), _open_items(fields, parts)))
     found.append(section("limits", 1, phrase(f"{WORD}.heading.limits"), _limits(parts)))
-    _number(found)
+    number_sheet(found)
     return found
 
 
@@ -185,7 +186,7 @@ def build_school_context(school: PublishableSchool, lang: Lang, *, period: str |
     lang
         Language of the document.
     period
-        Period of the product as written; by default the school year and term of the newest exam.
+        Period of the product as written; by default what the sheet says, or the school year and term of the newest exam.
 
     Returns
     -------
@@ -206,18 +207,21 @@ def build_school_context(school: PublishableSchool, lang: Lang, *, period: str |
             "edition": school.edition,
             "audience": phrase("bulletin.audience.school"),
             "lang": lang,
-            "period": period or written,
+            "period": period or fields.get("period") or written,
             "title": phrase(f"{WORD}.title", school=name),
             "document_no": fields["document_no"] or None,
             "recipients": [name],
             "issuer": fields["issuer"] or None,
-            "date": newest["date"],
+            "date": fields.get("issued_on") or newest["date"],
             "data_line": phrase(f"{WORD}.data_line", id=fields["school"]["id"], n=len(parts)),
-            "draft": True,
+            "draft": fields.get("issued_on") is None,
         },
         "exams": [part.of["exam"] | {"papers": part.of["papers"]} for part in parts],
         "definitions": _definitions(parts[-1]),
-        "headline": _headline(parts[-1]),
+        "headline": [
+            figure | {"label": phrase("product.in_group", group=exams[-1], said=figure["label"]) if several else figure["label"]}
+            for figure in _headline(parts[-1])
+        ],
         "premises": [],
         "intro": [
             phrase(f"{WORD}.intro.scope", school=name, exams=exams),

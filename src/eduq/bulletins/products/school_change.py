@@ -134,4 +134,29 @@ def course_blocks(part: SchoolPart) -> list[Block | None]:
         said = phrase(f"{WORD}.course.subject", subject=subject, letter=line["evidence_grade"], slope=typed(line["slope"], "gap"))
         blocks.append(paragraph(said))
     notes = [phrase(f"{WORD}.note.course"), *part.reason_notes(lines)]
-    return [*blocks, gap_figure(part, "course", known), part.table("course", columns, rows, notes)]
+    return [*blocks, gap_figure(part, "course", known), part.table("course", columns, rows, notes), _directions(part)]
+
+
+def _directions(part: SchoolPart) -> Block | None:
+    """Return which way each course goes: the composite's and those of the subjects."""
+    own = part.of["decline"]
+    order = [paper["subject"] for paper in part.of["papers"]]
+    known = [line for line in part.of["subject_declines"] if line["subject"] in order]
+    lines = sorted(known, key=lambda line: order.index(line["subject"]))
+    rows = []
+    for line in [*lines, *([] if own is None else [own])]:
+        composite = line is own
+        key = f"bulletin.subject.{COMPOSITE if composite else line['subject']}"
+        subject = phrase(key) if has_text(key) else line["subject"]
+        interval = None if line["ci_lower"] is None else [line["ci_lower"], line["ci_upper"]]
+        cells = [subject, line["n_periods"], line["slope"], interval, line.get("direction") or "too_little"]
+        rows.append(row(cells, "total" if composite else "unit"))
+    columns = [
+        subject_column(),
+        column("years", phrase("bulletin.history.years"), "count"),
+        column("slope", phrase("bulletin.history.slope"), "gap"),
+        part.interval_column("gap"),
+        column("direction", phrase("bulletin.direction.head"), "direction"),
+    ]
+    legend = [phrase("bulletin.direction.legend")] if part.suffix in ("", "_1") else []  # once in the sheet
+    return part.table("directions", columns, rows, legend)

@@ -12,7 +12,7 @@ from eduq.bulletins.formats import clauses, phrase, say, typed
 from eduq.groups import COMPOSITE, TOTAL
 from eduq.locale import Lang, has_text
 
-__all__ = ["WORD", "Line", "SchoolPart", "gap_figure", "interval_of", "side_of", "subject_column", "value_of"]
+__all__ = ["WORD", "Line", "SchoolPart", "gap_figure", "interval_of", "number_sheet", "side_of", "subject_column", "value_of"]
 
 WORD = "product.school"
 Line = Mapping[str, Any]
@@ -94,6 +94,21 @@ class SchoolPart:
         if not rows:
             return None
         return table(f"{name}{self.suffix}", phrase(f"{WORD}.caption.{name}"), columns, rows, notes)
+
+
+def number_sheet(sections: list[Block]) -> None:
+    """Number sections, tables and figures through a sheet."""
+    counts, tables, first, second = {"table": 0, "figure": 0}, {}, 0, 0
+    for found in sections:
+        first, second = (first + 1, 0) if found["level"] == 1 else (first, second + 1)
+        found["number"] = [first] if found["level"] == 1 else [first, second]
+        for block in found["blocks"]:
+            if block["type"] in counts:
+                counts[block["type"]] += 1
+                block["number"] = counts[block["type"]]
+                tables[block["id"]] = block["number"]
+    for block in (block for found in sections for block in found["blocks"] if block["type"] == "figure"):
+        block["table_number"] = tables.get(block["table"])
 
 
 def subject_column() -> Block:

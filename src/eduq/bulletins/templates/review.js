@@ -3,6 +3,7 @@
   const data = JSON.parse(document.getElementById("review-data").textContent);
   const words = data.words;
   const PAGE = 50;
+  const PRINTED = 2000;
   const MINUS = "\u2212";
   const SVG = "http://www.w3.org/2000/svg";
   const byId = (id) => document.getElementById(id);
@@ -48,9 +49,9 @@
     const [low, high] = [measure.lower[row], measure.upper[row]];
     return isKnown(low) && isKnown(high) ? shown(low, measure) + "\u00a0\u2014\u00a0" + shown(high, measure) : words.nothing;
   };
-  const valueOf = (measure, row) => {
+  const valueOf = (measure, row, full = false) => {
     if (isKnown(measure.value[row])) return shown(measure.value[row], measure);
-    return isKnown(measure.reason[row]) ? data.reasons[measure.reason[row]][0] : words.nothing;
+    return isKnown(measure.reason[row]) ? data.reasons[measure.reason[row]][full ? 1 : 0] : words.nothing;
   };
   const sideOf = (measure, row) => {
     const [low, high] = [measure.lower[row], measure.upper[row]];
@@ -128,7 +129,8 @@
     const sorted = state.sort && state.sort.by === id ? (state.sort.down ? "descending" : "ascending") : "none";
     const sign = { ascending: "▲", descending: "▼", none: "" }[sorted];
     const button = make("button", { type: "button", class: "sort", "data-sort": id, onclick: () => resort(id) }, label, make("span", { "aria-hidden": "true", text: sign }));
-    return make("th", { scope: "col", "aria-sort": sorted, class: right ? "right" : null }, button);
+    const onPaper = make("span", { class: "on-paper", "aria-hidden": "true", text: label + " " + sign }); // buttons are not repeated from sheet to sheet
+    return make("th", { scope: "col", "aria-sort": sorted, class: right ? "right" : null }, button, onPaper);
   };
   const resort = (id) => {
     const same = state.sort && state.sort.by === id;
@@ -156,20 +158,34 @@
     if (measure) {
       const lacking = !isKnown(measure.value[row]);
       const why = lacking && isKnown(measure.reason[row]) ? data.reasons[measure.reason[row]][1] : null;
-      const cell = make("td", { class: lacking ? "soft right" : "right", text: valueOf(measure, row), title: why });
+      const cell = make("td", { class: lacking ? "soft right" : "right", title: why });
+      const reasons = table.why && table.why[row];
+      cell.append(reasons ? make("a", { href: reasons, "aria-label": valueOf(measure, row) + words.colon + words.open_why, text: valueOf(measure, row) }) : valueOf(measure, row));
       line.append(cell, make("td", { class: "soft right", text: intervalOf(measure, row) }), make("td", { class: "drawn" }, bar(measure, row, scale)));
     }
     return line;
   };
   const measureById = (id) => state.table.measures.find((one) => one.id === id);
 
-  const show = (said = true) => {
+  const sortSaid = () => {
+    if (!state.sort) return "";
+    const { by, down } = state.sort;
+    const column = state.table.columns.find((one) => one.id === by);
+    return fill(down ? words.sorted_down : words.sorted_up, { what: column ? column.label : state.measure.label });
+  };
+  const filtersSaid = () => {
+    const set = state.table.columns.filter((column) => isKnown(state.filters[column.id]));
+    const told = set.map((column) => column.label + words.colon + (column.kind === "unit" ? data.units[state.filters[column.id]][1] : column.values[state.filters[column.id]]));
+    if (state.query.trim()) told.push(words.searched + words.colon + state.query.trim());
+    return told.join(words.semicolon);
+  };
+  const show = (said = true, size = PAGE) => {
     choose();
     const { table, measure } = state;
     const pages = Math.max(1, Math.ceil(state.rows.length / PAGE));
     state.page = Math.min(state.page, pages - 1);
-    const first = state.page * PAGE;
-    const part = state.rows.slice(first, first + PAGE);
+    const first = size === PAGE ? state.page * PAGE : 0;
+    const part = state.rows.slice(first, first + size);
     state.active = Math.min(state.active, Math.max(0, part.length - 1));
     const head = make("tr", {}, ...table.columns.map((column) => (column.kind === "link" ? make("th", { scope: "col", text: column.label }) : headCell(column.id, column.label, column.kind === "count"))));
     if (measure) head.append(headCell("value", measure.label, true), make("th", { scope: "col", class: "right", text: words.interval }), make("th", { scope: "col", text: words.drawn }));
@@ -184,7 +200,8 @@
       byId("review-" + id).setAttribute("aria-disabled", String(off));
     }
     const told = { n: count(state.rows.length), whole: count(state.whole), first: count(part.length ? first + 1 : 0), last: count(first + part.length) };
-    if (said) byId("review-status").textContent = fill(words.status, told);
+    if (said) byId("review-status").textContent = fill(words.status, told) + sortSaid();
+    byId("review-chosen").textContent = [filtersSaid(), fill(words.status, told) + sortSaid()].filter(Boolean).join(words.semicolon); // on paper
   };
   const turn = (to) => {
     const pages = Math.max(1, Math.ceil(state.rows.length / PAGE));
@@ -227,9 +244,16 @@
     return make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": caption }, box);
   };
   const rowsOf = (table, unit) => table.columns[0].at.flatMap((at, row) => (at === unit ? [row] : []));
+  const wanted = (table, row) => { // where a table opens with one subject: that one, and the subject one came from
+    const here = state.table.columns.find((column) => column.id === "subject");
+    return (other) => Object.entries(table.preset || {}).every(([id, value]) => {
+      const column = table.columns.find((one) => one.id === id);
+      return column.at[other] === value || (id === "subject" && here && textOf(column, other) === textOf(here, row));
+    });
+  };
   const named = (table, row) => table.columns.filter((column) => ["exam", "year_group", "subject", "year"].includes(column.id)).map((column) => textOf(column, row)).join(" · ");
-  const ofTable = (table, measure, unit) => {
-    const rows = rowsOf(table, unit).filter((row) => isKnown(measure.value[row]) || isKnown(measure.reason[row]));
+  const ofTable = (table, measure, unit, from) => {
+    const rows = rowsOf(table, unit).filter(wanted(table, from)).filter((row) => isKnown(measure.value[row]) || isKnown(measure.reason[row]));
     const scale = (measure.scale = measure.scale || scaleOf(measure));
     const grade = table.columns.find((column) => column.id === "grade");
     const heads = [[words.what, false], [measure.label, true], [words.interval, true], [words.drawn, false]];
@@ -239,13 +263,13 @@
       const known = (table.legend || []).find(([one]) => one === letter);
       return known ? letter + " " + known[1] : letter;
     };
-    const lines = rows.map((row) => [named(table, row), valueOf(measure, row), intervalOf(measure, row), bar(measure, row, scale), ...(grade ? [meaning(row)] : [])]);
+    const lines = rows.map((row) => [named(table, row), valueOf(measure, row, true), intervalOf(measure, row), bar(measure, row, scale), ...(grade ? [meaning(row)] : [])]);
     return rows.length ? smallTable(table.label + words.colon + measure.label, heads, lines) : null;
   };
   const everyMeasure = (table, row) => {
     const heads = [[words.measure, false], [words.value, true], [words.interval, true]];
     const kept = table.measures.filter((measure) => isKnown(measure.value[row]) || isKnown(measure.reason[row]));
-    return smallTable(fill(words.all_of, { what: named(table, row) }), heads, kept.map((measure) => [measure.label, valueOf(measure, row), intervalOf(measure, row)]));
+    return smallTable(fill(words.all_of, { what: named(table, row) }), heads, kept.map((measure) => [measure.label, valueOf(measure, row, true), intervalOf(measure, row)]));
   };
   const detail = (unit, row) => {
     const [id, name, place] = data.units[unit];
@@ -257,7 +281,7 @@
         const told = table.columns.filter((column) => column.kind === "choice" && column.id !== "place");
         const lines = rowsOf(table, unit).map((one) => make("li", {}, make("a", { href: link.at[one], text: words.open_why + words.colon + textOf(told[0], one) }), " ", told.slice(1).map((column) => column.label + " " + textOf(column, one)).join(words.semicolon)));
         if (lines.length) parts.unshift(make("div", {}, make("h3", { text: table.label }), make("ul", {}, ...lines)));
-      } else parts.push(ofTable(table, table === state.table ? state.measure : table.measures[0], unit));
+      } else parts.push(ofTable(table, table === state.table ? state.measure : table.measures[0], unit, row));
     }
     byId("review-school").textContent = name;
     byId("review-school-line").textContent = [id, place].filter(Boolean).join(" · ");
@@ -291,6 +315,7 @@
       }));
     }
     byId("review-fields").replaceChildren(...fields);
+    for (const [id, value] of Object.entries(state.filters)) byId("review-filter-" + id).value = String(value);
   };
   const clear = () => {
     Object.assign(state, { filters: {}, query: "", sort: null, page: 0, active: 0 });
@@ -300,7 +325,7 @@
     show();
   };
   const open = (table, said = true) => {
-    Object.assign(state, { table, measure: table.measures[0] || null, filters: {}, sort: null, page: 0, active: 0 });
+    Object.assign(state, { table, measure: table.measures[0] || null, filters: { ...table.preset }, sort: null, page: 0, active: 0 });
     controls();
     show(said);
   };
@@ -325,6 +350,15 @@
   byId("review-last").addEventListener("click", () => turn(Infinity));
   byId("review-table").addEventListener("keydown", walk);
   byId("review-close").addEventListener("click", () => byId("review-detail").close());
+  // on paper: all rows that are chosen, within reason, or the school that is open
+  const school = byId("review-detail");
+  const reopen = (way) => {
+    if (!school.open) return;
+    school.close();
+    school[way]();
+  };
+  window.addEventListener("beforeprint", () => { show(false, PRINTED); reopen("show"); });
+  window.addEventListener("afterprint", () => { show(false); reopen("showModal"); });
   open(data.tables[0]);
   byId("review").hidden = false;
   byId("review-plain").hidden = true;

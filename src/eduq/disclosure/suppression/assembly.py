@@ -129,6 +129,7 @@ def assemble_block(
         members=index,
         totals={cell: float(true[own].sum()) for cell, own in index.items()},
         sizes={cell: sizes.get(cell) or sum(sizes[parts[i]] for i in own) for cell, own in index.items()},
+        true=true,
     )
 
 

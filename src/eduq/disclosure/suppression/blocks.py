@@ -32,6 +32,8 @@ class Block:
         True total of each unit.
     sizes
         Candidates of each unit.
+    true
+        True total of each part, float64, shape (n_parts,); None where nobody asks for it.
     """
 
     lower: Floats
@@ -39,6 +41,7 @@ class Block:
     members: Mapping[Cell, NDArray[np.int64]]
     totals: Mapping[Cell, float]
     sizes: Mapping[Cell, int]
+    true: Floats | None = None
 
     def possible(self, cell: Cell) -> tuple[float, float]:
         """Return what the total of a unit can be when nothing at all is known."""

@@ -33,6 +33,8 @@ class Certificate:
         Program that computed the bounds.
     settings_hash
         Of the run.
+    n_joint
+        Withheld totals bounded once more against mean, SD and all rates of their paper together.
     """
 
     edition: str
@@ -48,6 +50,7 @@ class Certificate:
     earlier: tuple[str, ...]
     solver: str
     settings_hash: str
+    n_joint: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain numbers, strings and lists."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from eduq.disclosure.suppression.blocks import AREA, Block, Cell
 from eduq.disclosure.suppression.bounds import bound_cell
 from eduq.errors import DisclosureError
 
-__all__ = ["Protection", "protect_block"]
+__all__ = ["Protection", "list_bundles", "protect_block"]
 
 _TRIES = 40
+_LOOKED_AT = 160
 _SLACK = 1e-6
+_MANY = 300
+"""Of more parts only those near a unit are looked at, where that suffices."""
 
 
 @dataclass(frozen=True)
@@ -81,19 +85,26 @@ def protect_block(
     hidden = set(first) | set(frozenset(withheld) & frozenset(shown))
     needed = {cell: _needed(block, cell, required(cell)) for cell in sorted(first)}
     intervals: dict[Cell, tuple[float, float]] = {}
-    while True:
-        visible = (frozenset(shown) - hidden) | told
-        intervals = {cell: bound_cell(block, visible, cell) for cell in needed}
-        open_cells = [cell for cell, (low, high) in intervals.items() if high - low < needed[cell] - _SLACK]
-        if not open_cells:
-            break
-        target = min(open_cells, key=lambda cell: (block.sizes[cell], cell))
-        chosen = _choose(block, visible, told, target, needed[target])
-        if chosen is None:
-            low, high = bound_cell(block, told, target)
-            code = "disclosure_issued" if high - low < needed[target] - _SLACK else "disclosure_unprovable"
-            raise DisclosureError(code, unit="/".join(target))
-        hidden |= chosen
+    seen: dict[Cell, frozenset[Cell]] = {}
+    for target in sorted(needed, key=lambda cell: (block.sizes[cell], cell)):  # what is withheld later only widens an interval
+        while True:
+            visible = (frozenset(shown) - hidden) | told
+            low, high = _bound(block, visible, target, needed[target])
+            if high - low >= needed[target] - _SLACK:
+                intervals[target], seen[target] = (low, high), visible
+                break
+            chosen = _choose(block, visible, told, target, needed[target])
+            if chosen is None:
+                low, high = bound_cell(block, visible, target)
+                if high - low >= needed[target] - _SLACK:  # all units together leave open what those near do not
+                    intervals[target], seen[target] = (low, high), visible
+                    break
+                low, high = bound_cell(block, told, target)
+                code = "disclosure_issued" if high - low < needed[target] - _SLACK else "disclosure_unprovable"
+                raise DisclosureError(code, unit="/".join(target))
+            hidden |= chosen
+    visible, many = (frozenset(shown) - hidden) | told, len(block.lower) > _MANY  # an interval from before is within the last
+    intervals |= {cell: _bound(block, visible, cell, needed[cell]) for cell in needed if seen[cell] != visible and not many}
     return Protection(first, frozenset(hidden) - first, intervals, needed)
 
 
@@ -104,19 +115,44 @@ def _needed(block: Block, cell: Cell, width: float) -> float:
 
 def _choose(block: Block, visible: frozenset[Cell], told: frozenset[Cell], target: Cell, needed: float) -> frozenset[Cell] | None:
     """Return the cheapest cells that suffice, else those that open the interval most; None when nothing is left."""
+    around = _bound(block, visible, target, needed)
+    bundles = list(islice(list_bundles(block, visible, told, target), _LOOKED_AT))
+    widths = [_guess(block, bundle, target, around) for bundle in bundles]
     best: tuple[float, frozenset[Cell]] | None = None
-    for tried, bundle in enumerate(_bundles(block, visible, told, target)):
-        low, high = bound_cell(block, (visible - bundle) | told, target)
+    for bundle in [bundle for bundle, width in zip(bundles, widths, strict=True) if width >= needed - _SLACK][:_TRIES]:
+        low, high = _bound(block, (visible - bundle) | told, target, needed)
         if high - low >= needed - _SLACK:
             return bundle
         if best is None or high - low > best[0] + _SLACK:
             best = (high - low, bundle)
-        if tried >= _TRIES:
-            break
+    if best is None and bundles:
+        return bundles[max(range(len(bundles)), key=lambda at: (widths[at], -at))]
     return best[1] if best else None
 
 
-def _bundles(block: Block, visible: frozenset[Cell], told: frozenset[Cell], target: Cell) -> Iterator[frozenset[Cell]]:
+def _bound(block: Block, visible: frozenset[Cell], target: Cell, needed: float) -> tuple[float, float]:
+    """Return an interval that is surely open for a total: from the units near by where that suffices or there are many."""
+    own = set(block.members[target].tolist())
+    around = [unit for unit in visible & block.members.keys() if unit != AREA and own < set(block.members[unit].tolist())]
+    if around:
+        low, high = bound_cell(block, visible, target, near=min(around, key=lambda unit: (len(block.members[unit]), unit)))
+        if high - low >= needed - _SLACK or len(block.lower) > _MANY:
+            return low, high
+    return bound_cell(block, visible, target)
+
+
+def _guess(block: Block, bundle: frozenset[Cell], target: Cell, around: tuple[float, float]) -> float:
+    """Return about how wide the interval of a total can become at most, given what the opened units can give and take."""
+    parts = sorted({part for unit in bundle for part in block.members[unit].tolist()} - set(block.members[target].tolist()))
+    true = block.totals[target]
+    least, most = block.possible(target)
+    values = block.lower if block.true is None else block.true
+    give = float((values[parts] - block.lower[parts]).sum()) if block.true is not None else float("inf")
+    take = float((block.upper[parts] - values[parts]).sum())
+    return min(most - true, around[1] - true + give) + min(true - least, true - around[0] + take)
+
+
+def list_bundles(block: Block, visible: frozenset[Cell], told: frozenset[Cell], target: Cell) -> Iterator[frozenset[Cell]]:
     """Give sibling units by cost: those with most shown parents in common first, then few candidates; alone, and with whatever
     else would tell them."""
     own = set(block.members[target].tolist())

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import polars as pl
 
@@ -13,88 +11,21 @@ from eduq.disclosure.suppression.assembly import PLACES, Figures, Tree, assemble
 from eduq.disclosure.suppression.blocks import AREA, Block, Cell
 from eduq.disclosure.suppression.bounds import bound_cell
 from eduq.disclosure.suppression.certificates import Certificate
+from eduq.disclosure.suppression.issues import READABLE, Key, Pattern, Shown
+from eduq.disclosure.suppression.joint import Joint, protect_scores
+from eduq.disclosure.suppression.score_bounds import SQUARES, ScoreBlock, assemble_scores, read_spreads
 from eduq.disclosure.suppression.search import Protection, protect_block
 from eduq.errors import DisclosureError
 from eduq.estimates.measures import Measure
 from eduq.settings import RunSettings
 
-__all__ = ["READABLE", "Pattern", "Shown", "protect_estimates", "read_issue"]
+__all__ = ["protect_estimates"]
 
-READABLE: dict[str, tuple[str, ...]] = {
-    "public": ("public",),
-    "student": ("public", "student"),
-    "teacher": ("public", "teacher"),
-    "school": ("public", "school"),
-    "government": ("public", "government"),
-    "bureau": ("public", "student", "teacher", "school", "government", "bureau"),
-}
-"""Editions the readers of an edition have in hand."""
 LEAST_SHARE = 0.2
 """Width a withheld sum of scores needs, as a share of what is possible."""
 _FEW_SCHOOLS = 3
 """In an edition that shows no school, a place of fewer schools than this is withheld."""
 _UNSHARED = "participation_rate"
-Key = tuple[str, str, str, str, str]
-"""comparison_group, paper, measure, unit_type, unit."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What an issued document shows and protects of one exam: cells, not their values."""
-
-    exam_id: str
-    edition: str
-    cells: frozenset[Key]
-    primary: frozenset[Key]
-
-    def content(self) -> dict[str, Any]:
-        """Return it as the ledger keeps it."""
-        return {
-            "exam_id": self.exam_id,
-            "edition": self.edition,
-            "cells": [list(key) for key in sorted(self.cells)],
-            "primary": [list(key) for key in sorted(self.primary)],
-        }
-
-
-def read_issue(content: str) -> list[Shown]:
-    """Return what a line of the ledger says was shown (``cells`` of its ``content``); empty for a line that says nothing.
-
-    Examples
-    --------
-    >>> read_issue('{"inputs": "0a"}')
-    []
-    """
-    told = json.loads(content or "{}").get("shown", [])
-    return [
-        Shown(
-            one["exam_id"],
-            one["edition"],
-            frozenset(tuple(key) for key in one["cells"]),
-            frozenset(tuple(key) for key in one["primary"]),
-        )
-        for one in told
-    ]
-
-
-@dataclass(frozen=True)
-class Pattern:
-    """What is withheld of the estimates of one exam.
-
-    Attributes
-    ----------
-    primary, secondary
-        Cells withheld because they are small, and those withheld so that the first cannot be worked out.
-    certificate
-        The proof.
-    shown
-        What the document shows, for the ledger.
-    """
-
-    primary: frozenset[Key]
-    secondary: frozenset[Key]
-    certificate: Certificate
-    shown: Shown
 
 
 @dataclass
@@ -114,6 +45,13 @@ class _Search:
     primary: dict[str, set[Cell]] = field(default_factory=dict)
     secondary: dict[str, set[Cell]] = field(default_factory=dict)
     proofs: dict[tuple[str, tuple[Cell, ...]], Protection] = field(default_factory=dict)
+    joint: list[Joint] = field(default_factory=list)
+
+    @property
+    def joint_able(self) -> bool:
+        """Whether mean, SD and rates can be looked at together."""
+        has_mean = "mean_score" in self.figures and bool(self.figures["mean_score"].totals)
+        return self.full is not None and has_mean and "mean_score" in self.definitions
 
     def shown(self, measure: str) -> set[Cell]:
         """Return the units the edition would show a number of."""
@@ -184,6 +122,7 @@ def protect_estimates(
     secondary: set[Key] = set()
     shown: set[Key] = set()
     proofs: list[Protection] = []
+    joint: list[Joint] = []
     for (group, paper), rows in estimates.group_by("comparison_group", "paper", maintain_order=True):
         figures = _figures(rows)
         units = sorted({cell for one in figures.values() for cell in one.sizes})
@@ -193,6 +132,7 @@ def protect_estimates(
             measures, types, known,
         )  # fmt: skip
         _search(search)
+        _search_jointly(search, rows)
         _keep_issues(search, [one for one in before if edition in READABLE[one.edition]])
         for measure, found in figures.items():
             own = search.primary.get(measure, set())
@@ -202,7 +142,9 @@ def protect_estimates(
             secondary |= {(*named, *cell) for cell in more if cell[0] in types}
             shown |= {(*named, *cell) for cell in found.totals if cell[0] in types and cell not in own | more}
         proofs += search.proofs.values()
+        joint += search.joint
     ratios = [proof.narrowest for proof in proofs if proof.narrowest is not None]
+    ratios += [ratio for one in joint for ratio in one.ratios]
     certificate = Certificate(
         edition=edition,
         n_cells=len(primary) + len(secondary) + len(shown),
@@ -210,6 +152,7 @@ def protect_estimates(
         n_secondary=len(secondary),
         n_blocks=len(proofs),
         n_proved=sum(len(proof.intervals) for proof in proofs),
+        n_joint=sum(len(one.widths) for one in joint),
         narrowest=min(ratios, default=None),
         min_n=settings.min_n_reporting,
         least_count=-(-settings.min_n_reporting // 2) + 1,
@@ -241,7 +184,8 @@ def _figures(rows: pl.DataFrame) -> dict[str, Figures]:
 def _search(search: _Search) -> None:
     """Find what is withheld: first whole lines, then single rates, then what is made of withheld rates.
 
-    In the bureau edition rates by cuts share one pattern: who is excellent has also passed, so that one would tell of the other.
+    Who is excellent has also passed, so that one rate tells of the other: where the figures of a paper cannot be looked at
+    together, rates by cuts share one pattern in the bureau edition.
     """
     for measure, figures in search.figures.items():
         search.primary[measure] = _first_cells(search, measure, figures)
@@ -255,7 +199,7 @@ def _search(search: _Search) -> None:
                 for measure in search.figures:
                     search.secondary[measure] |= proof.secondary
     rates = [name for name in additive if search.definitions[name].kind == "proportion"]
-    nested = [] if search.outward else [name for name in rates if search.definitions[name].cut is not None]
+    nested = [] if search.outward or search.joint_able else [name for name in rates if search.definitions[name].cut is not None]
     size = -1
     while size != (size := sum(len(search.secondary[name]) for name in rates)):
         for measure in rates:
@@ -267,10 +211,63 @@ def _search(search: _Search) -> None:
         for measure in search.figures:
             if search.primary[measure]:
                 search.secondary[measure] |= search.shown(measure) - {AREA}
+    _follow_rates(search)
+
+
+def _follow_rates(search: _Search) -> None:
+    """Withhold what is made of withheld rates."""
     for measure in search.figures:
         weights = search.definitions[measure].weights if measure in search.definitions else {}
         for rate in weights:
             search.secondary[measure] |= search.primary.get(rate, set()) | search.secondary.get(rate, set())
+
+
+def _search_jointly(search: _Search, rows: pl.DataFrame) -> None:
+    """Withhold further units, whole, until mean, SD and rates together tell no more than the single figures may."""
+    main = "mean_score"
+    if search.full is None or not search.joint_able:
+        return
+    full, population = search.full, search.settings.sd_divisor == "population"
+    figures = search.figures | {SQUARES: read_spreads(rows, population=population)}
+    for tree in search.trees:
+        own = {*tree.parts, *tree.made_of, AREA}
+        groups = _lone_schools(search, tree, main)
+        if not groups and not any(search.primary[measure] & own for measure in search.figures):
+            continue
+        scores = assemble_scores(
+            tree, figures, main=main, definitions=search.definitions, full=full,
+            population_sd=population, groups=groups,
+        )  # fmt: skip
+        search.joint.append(_protect_scores(search, scores, own, set(groups), full))
+        for measure in search.figures:
+            search.secondary[measure] |= search.joint[-1].secondary
+    _follow_rates(search)
+
+
+def _protect_scores(search: _Search, scores: ScoreBlock, own: set[Cell], groups: set[Cell], full: float) -> Joint:
+    """Return what must be withheld of a tree, and the proof."""
+
+    def visible(measure: str) -> set[Cell]:
+        name = "mean_score" if measure == SQUARES else measure  # the SD stands in intervals, whether it has a column or not
+        return (search.shown(name) - search.primary[name] - search.secondary[name]) & own
+
+    def required(measure: str, cell: Cell) -> float:
+        size = next(iter(scores.blocks.values())).sizes[cell]
+        return search.required(measure, size) / (full if measure == "mean_score" else 1.0)
+
+    asked = [measure for measure in scores.values if measure != SQUARES]
+    try:
+        return protect_scores(
+            scores,
+            shown={measure: visible(measure) for measure in scores.values},
+            told={measure: search.known["mean_score" if measure == SQUARES else measure] & own for measure in scores.values},
+            primary={
+                measure: (search.primary[measure] & own) | (groups if measure == "mean_score" else set()) for measure in asked
+            },
+            required=required,
+        )
+    except DisclosureError as error:
+        raise _named(search, "mean_score", error) from None
 
 
 def _additive(search: _Search) -> list[str]:
@@ -355,6 +352,10 @@ def _protect(search: _Search, measure: str, tree: Tree) -> Protection | None:
     primary = (search.primary[measure] & own) | set(groups)
     if not primary:
         return None
+    before = search.proofs.get((measure, tree.parts))
+    hidden = (search.secondary[measure] | search.primary[measure]) & own & search.shown(measure)
+    if before is not None and hidden <= before.primary | before.secondary:  # other rates withheld since only leave more open
+        return before
     block = _block(search, measure, tree, groups)
     try:
         proof = protect_block(
@@ -362,7 +363,7 @@ def _protect(search: _Search, measure: str, tree: Tree) -> Protection | None:
             shown=search.shown(measure) & own,
             primary=primary,
             required=lambda cell: search.required(measure, block.sizes[cell]),
-            withheld=(search.secondary[measure] | search.primary[measure]) & own,
+            withheld=hidden,
             known=search.known[measure] & own,
         )
     except DisclosureError as error:

@@ -11,6 +11,8 @@ from tests.unit.bulletins.fixture import EXAM, make_publishable
 
 from eduq.disclosure import Publishable, PublishableHistory
 from eduq.disclosure.products import NEWS, OPEN_ITEMS, PublishableProduct
+from eduq.disclosure.states import count_states
+from eduq.disclosure.subjects import narrow_product
 from eduq.tables import DECISIONS, LEFT_OUT, TARGET_REVIEWS, VERDICTS
 
 PERIODS = {
@@ -21,6 +23,13 @@ PERIODS = {
     "annual": ("2025-2026", dt.date(2025, 9, 1), dt.date(2026, 8, 31)),
     "government": ("2025-2026", dt.date(2025, 9, 1), dt.date(2026, 8, 31)),
     "research": ("2025-2026", dt.date(2025, 9, 1), dt.date(2026, 8, 31)),
+}
+SUBJECT_PERIOD = ("2025-2026-1", dt.date(2025, 9, 1), dt.date(2026, 1, 31))
+DIRECTIONS = ("falling", "falling", "unclear", "rising", "unclear", None)
+RULE_NAMES = {
+    "rule_zh": {"ezhou.head.yellow": "校长黄牌警告", "x.award": "进步奖"},
+    "rule_en": {"ezhou.head.yellow": "yellow card for a head", "x.award": "prize for progress"},
+    "clause": {"ezhou.head.yellow": "A02"},
 }
 SCHOOL_NAMES = {f"S{i:03d}": f"示例第{i}中学" for i in range(1, 25)}
 OWNER = "基础教育科"
@@ -33,7 +42,7 @@ def lines(schema: dict[str, pl.DataType], *rows: dict[str, Any]) -> pl.DataFrame
 
 def _history() -> PublishableHistory:
     course: dict[str, Any] = {"unit": [], "evidence_grade": [], "slope": []}
-    for number, (letter, slope) in enumerate([("A", -0.2), ("B", -0.15), ("C", -0.1), ("D", 0.01), ("D", 0.02), (None, None)], 1):
+    for number, (letter, slope) in enumerate([("A", -0.2), ("B", -0.15), ("C", -0.1), ("D", 0.21), ("D", 0.02), (None, None)], 1):
         course["unit"].append(f"S{number:03d}")
         course["evidence_grade"].append(letter)
         course["slope"].append(slope)
@@ -45,6 +54,7 @@ def _history() -> PublishableHistory:
         first=pl.lit("2021-2022"),
         last=pl.lit("2025-2026"),
         n_periods=pl.lit(5),
+        direction=pl.Series(DIRECTIONS),
     )
     empty = pl.DataFrame()
     return PublishableHistory(
@@ -73,8 +83,10 @@ def make_product(product: str, *, edition: Any = "bureau", with_exams: bool = Tr
 
     The numbers of an edition for others than the bureau are those of the bureau here: nothing may come out all the same.
     """
-    period, first, last = PERIODS[product]
+    period, first, last = SUBJECT_PERIOD if product == "subject" else PERIODS[product]
     exam = dataclasses.replace(make_publishable(**settings), edition=edition)
+    if edition in ("bureau", "government"):
+        exam = dataclasses.replace(exam, states=count_states(dataclasses.replace(exam, history=_history())))
     exams = (exam, _second_exam(exam)) if with_exams else ()
     news = [
         {
@@ -126,7 +138,7 @@ def make_product(product: str, *, edition: Any = "bureau", with_exams: bool = Tr
         verdict | {"unit": "S001", "evidence_grade": "B", "proposal": "yellow_card", "only_wide": False, "needs_decision": True},
         verdict | {"unit": "S003", "reading": "wide", "only_wide": True, "needs_decision": False},
         verdict
-        | {"unit": "S005", "rule_id": "x.award", "unit_type": "school", "proposal": "award", "only_wide": False}
+        | {"unit": "S020", "rule_id": "x.award", "unit_type": "school", "proposal": "award", "only_wide": False}
         | {"needs_decision": True},
     ]
     decision = {"rule_id": "ezhou.head.talk", "unit_type": "head", "unit": "S004", "proposal": "talk", "decision": "adopted"}
@@ -141,7 +153,7 @@ def make_product(product: str, *, edition: Any = "bureau", with_exams: bool = Tr
         | {"state": "not_reached"},
         target | {"target_id": "T02", "unit_type": "school", "unit": "S003", "state": "not_assessable", "reason": "below_min_n"},
     ]
-    return PublishableProduct(
+    made = PublishableProduct(
         edition=edition,
         product=product,  # type: ignore[arg-type]
         period=period,
@@ -156,7 +168,11 @@ def make_product(product: str, *, edition: Any = "bureau", with_exams: bool = Tr
         verdicts=lines(VERDICTS, *verdicts),
         decisions=lines(DECISIONS, decision),
         targets=lines(TARGET_REVIEWS, *targets),
-        names={"school": SCHOOL_NAMES},
+        names={"school": SCHOOL_NAMES, **RULE_NAMES},
         settings=exam.settings,
         last_issue=dt.date(2025, 10, 8),
+        unit="math" if product == "subject" else None,
     )
+    if product != "subject":
+        return made
+    return dataclasses.replace(narrow_product(made, "math"), histories={"G9": _history()} if with_exams else {})

@@ -15,6 +15,7 @@ from tests.unit.bulletins.products.fixture import OWNER, PERIODS, SCHOOL_NAMES, 
 from eduq.bulletins.formats import say
 from eduq.bulletins.products import build_product_context
 from eduq.bulletins.products.common import ProductView
+from eduq.bulletins.products.student import share_levels
 from eduq.bulletins.render import render_html, render_markdown
 from eduq.disclosure.products import PublishableProduct
 from eduq.locale import LANGUAGES, Lang
@@ -115,16 +116,43 @@ def test_the_public_reads_of_no_matter_target_verdict_or_order(contexts: Any, pr
     assert {"exams", "participation"} <= set(tables(contexts[product, "public"]))
 
 
-def test_other_audiences_get_the_public_text() -> None:
-    public = build_product_context(make_product("quarterly", edition="public"), "zh")
-    student = build_product_context(make_product("quarterly", edition="student"), "zh")
-    assert student["sections"] == public["sections"]
-    assert student["meta"]["audience"] != public["meta"]["audience"]
+@pytest.mark.parametrize("product", PERIODS)
+def test_pupils_and_parents_have_a_text_of_their_own(product: str) -> None:
+    context = build_product_context(make_product(product, edition="student"), "zh")
+    document = render_markdown(context)
+    assert "写给同学和家长" in document
+    assert "《未成年人学校保护规定》第十条" in document
+    for word in ("中学", "小学", "学校A", "排名", "末位", "升学率", "状元", "下滑", "目标", "黄牌", "责任单位", OWNER, "标准差"):
+        assert word not in document.replace("不排名次", "")
+    if context["exams"]:
+        assert "A（优秀）：85% 及以上" in document
+        levels = [block for part in context["sections"] for block in part["blocks"] if block.get("id", "").startswith("levels_")]
+        assert levels
+        for line in (line for table in levels for line in table["rows"]):
+            shares = [cell for cell in line["cells"][1:] if cell is not None]
+            assert sum(shares) == pytest.approx(1) if shares else True
+    assert render_markdown(build_product_context(make_product(product, edition="student"), "en"))
+
+
+@pytest.mark.parametrize(
+    ("rates", "shown"),
+    [
+        ([(100, 0.2), (100, 0.5), (100, 0.9)], [0.2, 0.3, 0.4, 0.1]),
+        ([(100, 0.0), (100, 0.5), (100, 0.9)], [0.0, 0.5, 0.4, 0.1]),
+        ([(100, 0.2), (100, 0.29), (100, 0.9)], None),  # nine in B
+        ([(100, 0.2), (100, 0.5), (100, 0.91)], None),  # nine in D
+        ([(100, 0.09), (100, 0.5), (100, 0.9)], None),  # nine in A
+        ([None, (100, 0.5), (100, 0.9)], None),
+        ([(100, 0.2), (99, 0.5), (100, 0.9)], None),
+    ],
+)
+def test_a_level_of_few_takes_its_subject_with_it(rates: list[tuple[int, float] | None], shown: list[float] | None) -> None:
+    assert share_levels(rates, 10) == shown
 
 
 def test_schools_are_counted_for_the_government(contexts: Any) -> None:
     document = render_markdown(contexts["government", "government"])
-    assert re.search(r"可比的 23 所学校中，\d+ 所高于、\d+ 所低于全县", document)
+    assert re.search(r"参加比较的 23 所学校中，综合成绩明显高于全县平均的 \d+ 所，明显低于的 \d+ 所", document)
     assert "6 所学校中，下滑得到确认（A 级）的 1 所" in document
     assert "特此报告。" in document
     assert contexts["government", "government"]["meta"]["cc"]
@@ -136,7 +164,7 @@ def test_a_quarter_without_an_exam_says_so_and_goes_on() -> None:
     document = render_markdown(context)
     assert "本季度，全县没有组织统一考试和质量监测" in document
     assert tuple(headings(context)) == SKELETON
-    assert {"open_items", "proposals", "decisions", "targets"} == set(tables(context))
+    assert {"open_items", "proposals", "decisions", "targets", "courses_g9"} == set(tables(context))
 
 
 def test_a_quarter_without_anything_is_still_a_whole_document() -> None:
@@ -161,7 +189,7 @@ def test_what_is_new_and_corrected_is_counted_against_the_last_issue(contexts: A
 
 def test_open_items_have_owner_due_day_and_status_and_the_overdue_come_first(contexts: Any) -> None:
     lines = [[say(cell, "zh") for cell in line["cells"]] for line in tables(contexts["dispatch", "bureau"])["open_items"]["rows"]]
-    assert lines[0] == ["示例第2中学：目标 T01", OWNER, "2025年12月31日", "逾期", "1"]
+    assert lines[0] == ["示例第2中学：目标“数学及格率”", OWNER, "2025年12月31日", "逾期", "1"]
     assert [line[3] for line in lines] == ["逾期", "在办", "在办"]
     assert lines[2][1:3] == ["待明确", "待定"]
     owners = tables(contexts["dispatch", "bureau"])["owners"]["rows"]
@@ -176,7 +204,7 @@ def test_a_proposal_stands_with_its_evidence_and_an_only_wide_case_is_not_propos
         [
             "示例第1中学（九年级）",
             "建议黄牌警告",
-            "ezhou.head.yellow",
+            "校长黄牌警告（条款 A02）",
             "2023-2024 至 2025-2026",
             "窄口径",
             "证据等级 B（很可能下滑）",
@@ -189,8 +217,8 @@ def test_a_proposal_stands_with_its_evidence_and_an_only_wide_case_is_not_propos
 
 
 def test_award_candidates_are_counted_in_the_yearly_assessment_only_and_not_named(contexts: Any) -> None:
-    assert [line["cells"] for line in tables(contexts["annual", "bureau"])["award_candidates"]["rows"]] == [["x.award", 1]]
-    assert "示例第5中学" not in json.dumps(contexts["annual", "bureau"], ensure_ascii=False)
+    assert [line["cells"] for line in tables(contexts["annual", "bureau"])["award_candidates"]["rows"]] == [["进步奖", 1]]
+    assert "示例第20中学" not in json.dumps(contexts["annual", "bureau"], ensure_ascii=False)
     assert "award_candidates" not in tables(contexts["quarterly", "bureau"])
 
 
@@ -216,7 +244,7 @@ def test_ids_of_tables_and_figures_are_unique_and_numbers_run_through(contexts: 
 
 def test_the_check_gives_no_score(contexts: Any) -> None:
     document = render_markdown(contexts["check", "bureau"])
-    for word in ("平均分 |", "及格率", "得分率", "高于"):
+    for word in ("平均分 |", "及格率 %", "得分率", "高于"):
         assert word not in document
     assert "每月抽查是过程检查，不是考试" in document
     assert "可比条件" in document
@@ -252,7 +280,13 @@ def test_the_same_input_gives_the_same_context() -> None:
     assert once == again
 
 
-def test_a_certificate_is_passed_on() -> None:
-    publishable = dataclasses.replace(make_product("annual", edition="public"), certificate={"primary": 3})
-    assert build_product_context(publishable, "zh")["certificate"] == {"primary": 3}
-    assert build_product_context(make_product("annual"), "zh")["certificate"] is None
+def test_what_is_withheld_from_an_audience_is_not_said_to_be_none() -> None:
+    made = make_product("government", edition="government")
+    kept = dataclasses.replace(made, open_items=made.open_items.clear(), targets=made.targets.clear(), histories={})
+    context = build_product_context(kept, "zh")
+    assert "open_items" not in [figure["id"] for figure in context["headline"]]
+    said = render_markdown(context)
+    assert "没有未办结事项" not in said
+    assert "本版不列未办结事项，办理情况见局内版。" in said
+    bureau = dataclasses.replace(make_product("dispatch"), open_items=made.open_items.clear())
+    assert "没有未办结事项。" in render_markdown(build_product_context(bureau, "zh"))
