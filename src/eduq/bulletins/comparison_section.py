@@ -206,7 +206,7 @@ def _order_figure(part: _Group, name: str, shown_in: str) -> Block | None:
     which = phrase(f"{_WORD}.{'outer' if cut else 'whole'}", half=CATERPILLAR_LIMIT // 2)
     return chart(
         name,
-        phrase(f"{_WORD}.order_title", **said),
+        phrase(f"{_WORD}.order_title{'_one' if said['last'] == 1 else ''}", **said),
         phrase(f"{_WORD}.order_caption", which=which, **said),
         phrase(f"{_WORD}.order_alt", **said),
         draw_order(drawn, part.view.lang),

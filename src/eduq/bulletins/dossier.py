@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from eduq.bulletins.blocks import Block, Phrase
+from eduq.bulletins.blocks import Block, Phrase, number_blocks
 from eduq.bulletins.dossier_chain import chain_sections
 from eduq.bulletins.dossier_change import change_sections
 from eduq.bulletins.dossier_text import render_text
@@ -62,20 +62,9 @@ def _source_line(fields: dict[str, Any]) -> Phrase:
 
 def _number(sections: list[Block]) -> None:
     """Number sections, tables and figures in the order they stand, and join figures to their tables."""
-    counts = {"table": 0, "figure": 0}
-    tables: dict[str, int] = {}
     for place, part in enumerate(sections, start=1):
         part["number"] = [place]
-        for block in part["blocks"]:
-            if block["type"] in counts:
-                counts[block["type"]] += 1
-                block["number"] = counts[block["type"]]
-                if block["type"] == "table":
-                    tables[block["id"]] = block["number"]
-    for part in sections:
-        for block in part["blocks"]:
-            if block["type"] == "figure":
-                block["table_number"] = tables.get(block["table"])
+    number_blocks(sections)
 
 
 def _headline(fields: dict[str, Any], words: Words) -> list[dict[str, Any]]:

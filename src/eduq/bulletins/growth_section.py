@@ -85,7 +85,7 @@ def _priors(view: View, growth: PublishableGrowth) -> list[Block]:
             f"{_WORD}.prior",
             exam=item["name"] or item["exam_id"],
             date=typed(item["date"].isoformat(), "date") if item["date"] else phrase(f"{_WORD}.no_date"),
-            why=phrase(why) if item["why"] and has_text(why) else "",
+            why=phrase(f"{_WORD}.chosen", why=phrase(why)) if item["why"] and has_text(why) else "",
             link=phrase(f"{_WORD}.link_{'name' if item['link'] == 'name' else 'id'}"),
             n_listed=counted("candidate", item["n_listed"]),
             n_linked=counted("candidate", item["n_linked"]),

@@ -14,6 +14,7 @@ from eduq.disclosure.exams import ExamResults, Publishable, protect
 from eduq.disclosure.histories import History, PublishableHistory, protect_history
 from eduq.disclosure.subjects import SubjectPlace, narrow_product, narrow_results
 from eduq.disclosure.target_reviews import protect_targets
+from eduq.disclosure.withholding import withhold_targets
 from eduq.estimates.targets.results import TargetReview
 from eduq.estimates.teaching import TeachingTable
 from eduq.settings import Edition, RunSettings
@@ -174,7 +175,8 @@ def protect_product(facts: ProductFacts, *, edition: str, issued: Iterable[str] 
     """Make the facts of a product publishable for one audience.
 
     Every exam passes `eduq.disclosure.protect`, beside all that was issued before. The bureau edition names schools; of
-    histories and targets it withholds the numbers of units with fewer than ``min_n_reporting`` candidates. The editions for
+    histories and targets it withholds the numbers of units with fewer than ``min_n_reporting`` candidates, and of those withheld
+    in an exam of the period for the sake of others. The editions for
     government and public hold the exams only: no school's course, no target, no verdict, no decision, no open item, no name.
 
     Parameters
@@ -204,8 +206,9 @@ def protect_product(facts: ProductFacts, *, edition: str, issued: Iterable[str] 
         min_n = facts.settings.min_n_reporting
         kept = {
             "edition": "bureau",
-            "histories": {year_group: protect_history(history, min_n) for year_group, history in facts.histories.items()},
-            "targets": protect_targets(TargetReview(frame=facts.targets, settings={}), min_n).frame,
+            "histories": {year_group: protect_history(history, min_n) for year_group, history in facts.histories.items()}
+            | {str(exam.exam.exam.year_group): exam.history for exam in exams if exam.history is not None},
+            "targets": withhold_targets(protect_targets(TargetReview(frame=facts.targets, settings={}), min_n), exams).frame,
         }
     made = PublishableProduct(**(same | kept | {"exams": exams}))
     return made if subject is None else narrow_product(made, subject)

@@ -17,6 +17,7 @@ from eduq.estimates.exam_comparisons import ExamComparisons
 from eduq.estimates.exam_pairs import ExamPairs
 from eduq.estimates.measures import Measure
 from eduq.estimates.targets.results import TargetReview
+from eduq.groups import COMPOSITE, EVERY_PAPER
 from eduq.settings import Edition
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = [
     "withhold_grown",
     "withhold_quantiles",
     "withhold_reviewed",
+    "withhold_targets",
 ]
 
 SHOWN_TYPES: dict[Edition, tuple[str, ...]] = {
@@ -88,7 +90,7 @@ def withhold_quantiles(estimates: pl.DataFrame, measures: Mapping[str, Measure],
 
 
 def _units(pattern: Pattern) -> pl.DataFrame:
-    """Return unit types, units and papers of which anything but single rates is withheld for the sake of others."""
+    """Return unit types and units of which anything is withheld for the sake of others."""
     return pl.DataFrame(sorted({(key[3], key[4]) for key in pattern.secondary}), schema=["unit_type", "unit"], orient="row").cast(
         pl.String
     )
@@ -201,10 +203,28 @@ def withhold_grown(shown: PublishableGrowth, pattern: Pattern) -> PublishableGro
 
 def withhold_reviewed(shown: TargetReview, pattern: Pattern) -> TargetReview:
     """Return the targets without the numbers of units withheld for the sake of others."""
-    units = _units(pattern).with_columns(pl.lit(True).alias("_hidden"))
-    if units.is_empty():
+    return _without_marked(shown, _units(pattern))
+
+
+def withhold_targets(shown: TargetReview, exams: Iterable[Publishable]) -> TargetReview:
+    """Return the targets of several exams without the numbers that their exam withholds for the sake of others."""
+    for exam in exams:
+        cells = exam.estimates.filter(pl.col("reason") == "secondary")
+        cells = cells.select("exam_id", "unit_type", "unit", "subject", "measure")
+        unnamed = cells.filter(pl.col("subject").is_in([COMPOSITE, EVERY_PAPER])).with_columns(
+            pl.lit(None, pl.String).alias("subject")
+        )
+        shown = _without_marked(shown, pl.concat([cells, unnamed]).unique())
+    return shown
+
+
+def _without_marked(shown: TargetReview, marks: pl.DataFrame) -> TargetReview:
+    if marks.is_empty():
         return shown
-    frame = shown.frame.join(units, on=["unit_type", "unit"], how="left", maintain_order="left")
+    frame = shown.frame.join(
+        marks.with_columns(pl.lit(True).alias("_hidden")),
+        on=marks.columns, how="left", maintain_order="left", nulls_equal=True,
+    )  # fmt: skip
     hidden = pl.col("_hidden").fill_null(False) & (pl.col("measure") != "participation_rate")
     numbers = (*_NUMBERS, "completion")
     frame = frame.with_columns(

@@ -192,6 +192,12 @@ def _names(registers: Registers | None, exams: Sequence[ExamResults]) -> Mapping
     return {kind: dict(sorted(names.items())) for kind, names in found.items()}
 
 
+def _exam_names(archive: Archive, day: dt.date) -> Mapping[str, str]:
+    """Return names of all exams up to a day: a proposal may rest on one from before the period."""
+    known = archive.exams().filter(pl.col("date") <= day)
+    return dict(known.select("exam_id", "name").drop_nulls().sort("exam_id").iter_rows())
+
+
 def _rule_names(packs: Sequence[RulePack]) -> Mapping[str, Mapping[str, str]]:
     """Return names of rules in both languages, as their packs have them, and the clauses they rest on."""
     rules = sorted(((rule, pack) for pack in packs for rule in pack.rules), key=lambda pair: pair[0].id)
@@ -263,7 +269,7 @@ def collect_facts(
         verdicts=verdicts,
         decisions=decisions.filter(pl.col("decided_on").is_between(period.first, min(period.last, day))),
         targets=targets,
-        names={**_names(registers, exams), **_rule_names(judged_by)},
+        names={**_names(registers, exams), **_rule_names(judged_by), "exam": _exam_names(archive, day)},
         settings=settings,
         unit=unit,
         teaching=tuple(found.teaching for found in analyses if found.teaching is not None),

@@ -54,8 +54,11 @@ def test_it_tells_what_was_withheld_and_how_that_was_proved() -> None:
         assert number in en
     assert "1,240" in zh
     assert "不足 10 人" in zh
-    assert "此前已印发的同一考试的 3 份文件（公开版、政府版）" in zh
-    assert "3 document(s) issued before on the same exam (public edition, government edition)" in en
+    assert "此前已印发或同批先行起草的同一考试的 3 份文件（公开版、政府版）" in zh
+    assert (
+        "3 document(s) on the same exam issued before or drafted before it in the same run (public edition, government edition)"
+        in en
+    )
     assert "0123456789abc" not in zh
     assert "%%" not in zh + en
 
@@ -68,9 +71,11 @@ def test_without_an_earlier_edition_it_says_so() -> None:
 
 
 def test_where_nothing_is_withheld_one_sentence_says_so() -> None:
-    assert lines([("甲", NOTHING), ("乙", NOTHING)], "zh") == [
-        "本件所载各次考试（甲、乙）共 2,480 个数据，每个数据所涉人数均不少于 10 人，没有需要保密处理而不列的数据。"
-    ]
+    (said,) = lines([("甲", NOTHING), ("乙", NOTHING)], "zh")
+    assert said == (
+        "本件所载各次考试（甲、乙）共 2,480 个数据，每个数据所涉人数均不少于 10 人，没有需要保密处理而不列的数据；"
+        "增值、分段移动和历年变化不计在内，另按各自的人数决定列与不列。"
+    )
     mixed = lines([("甲", NOTHING), ("乙", FOUND)], "zh")
     assert mixed[0] == "“甲”：共 1,240 个数据，每个数据所涉人数均不少于 10 人，没有不列的数据。"
     assert mixed[1].startswith("“乙”：")

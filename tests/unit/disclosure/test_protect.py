@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import re
 from collections.abc import Iterator
@@ -17,7 +18,9 @@ from tests.builders import build_scores
 import eduq as eq
 from eduq.archive import create_archive
 from eduq.disclosure import ExamResults, Publishable, protect
+from eduq.disclosure.products import NEWS, OPEN_ITEMS, ProductFacts, protect_product
 from eduq.settings import RunSettings
+from eduq.tables import DECISIONS, TARGET_REVIEWS, VERDICTS
 
 SIZES = (6, 14, 22, 25, 30, 33, 41, 47, 52, 60)
 SMALL = "S00"
@@ -197,3 +200,27 @@ def test_from_all_means_shown_the_sum_of_the_small_school_cannot_be_subtracted()
     assert hidden > SIZES[0]
     true = results().estimates.filter(paper="math", measure="mean_score", unit=SMALL).row(0, named=True)
     assert abs(left - true["n"] * true["estimate"]) > true["n"] * 10
+
+
+def test_targets_and_courses_of_a_product_withhold_what_its_exams_withhold() -> None:
+    hidden = sorted(withheld() - {SMALL})[0]
+    empty: dict[str, Any] = dict.fromkeys(TARGET_REVIEWS)
+    line = empty | {
+        "target_id": "T1", "unit_type": "school", "measure": "mean_score", "subject": "math", "year_group": "G9",
+        "exam_id": "2025-1-g9-mid", "direction": "up", "target": 60.0, "n": 30, "estimate": 63.25, "std_error": 2.0,
+        "ci_lower": 59.0, "ci_upper": 67.0, "completion": 0.5, "state": "undecided", "overdue": False,
+    }  # fmt: skip
+    targets = pl.DataFrame([line | {"unit": hidden}, line | {"unit": "S09"}], schema=TARGET_REVIEWS)
+    history = results().history
+    assert history is not None
+    facts = ProductFacts(
+        product="quarterly", period="2025Q4", first=dt.date(2025, 10, 1), last=dt.date(2025, 12, 31),
+        today=dt.date(2026, 1, 5), archive_version=1, exams=(results(),), news=pl.DataFrame(schema=NEWS),
+        open_items=pl.DataFrame(schema=OPEN_ITEMS), histories={"G9": history}, verdicts=pl.DataFrame(schema=VERDICTS),
+        decisions=pl.DataFrame(schema=DECISIONS), targets=targets, names={}, settings=RunSettings(),
+    )  # fmt: skip
+    product = protect_product(facts, edition="bureau")
+    first, second = product.targets.iter_rows(named=True)
+    assert (first["estimate"], first["ci_lower"], first["completion"], first["reason"]) == (None, None, None, "withheld")
+    assert (second["estimate"], second["state"]) == (63.25, "undecided")
+    assert product.histories["G9"] is product.exams[0].history

@@ -116,6 +116,8 @@ class ProductView:
         """Return the name of a unit, as the registers or an exam have it."""
         if unit is None or unit_type is None:
             return None
+        if unit_type == "exam" and unit in self.pub.names.get("exam", {}):
+            return self.pub.names["exam"][unit]
         if unit_type in ("area", "exam", "document") or unit == "all":
             return self.area_word
         if unit_type == "area_type" and has_text(f"bulletin.unit_name.{unit}"):
@@ -175,11 +177,15 @@ def _intro(product: ProductView) -> list[Phrase]:
     said: list[Any] = list(dict.fromkeys(view.exam.exam.legal_basis for view in product.views if view.exam.exam.legal_basis))
     basis = phrase("bulletin.intro.basis", basis=said) if said else phrase("bulletin.intro.basis_open")
     first, last, today = (typed(day.isoformat(), "date") for day in (pub.first, pub.last, pub.today))
+    bare = product.kind == "public" and not product.views
+    intro = "intro_none" if bare else "intro"
     lines = [
         phrase(
-            f"product.{product.kind}.intro", basis=basis, period=product.period, first=first, last=last, area=product.area_word
+            f"product.{product.kind}.{intro}", basis=basis, period=product.period, first=first, last=last, area=product.area_word
         )
     ]
+    if bare:
+        return lines
     if product.kind == "public":
         lines.append(phrase("product.reading_public", level=typed(pub.settings.conf_level, "level")))
         return lines
@@ -237,13 +243,13 @@ def _exam(view: View) -> dict[str, Any]:
 def _reading_annex(product: ProductView) -> Block:
     """Return the annex that says how the figures are to be read."""
     settings = product.pub.settings
+    public = product.kind == "public"  # which has said of causes already
     letters = [*(phrase(f"product.letter.{letter}") for letter in "ABCD"), phrase("product.letter.together")]
     said = [
         phrase("bulletin.basics.interval", level=typed(settings.conf_level, "level")),
-        phrase("bulletin.basics.withheld", n=settings.min_n_reporting),
+        phrase("product.public.withheld" if public else "bulletin.basics.withheld", n=settings.min_n_reporting),
         phrase("bulletin.basics.gap"),
-        *(letters if product.kind != "public" else []),
-        phrase("product.association"),
+        *([] if public else [*letters, phrase("product.association")]),
     ]
     return section("reading", 1, phrase("product.heading.reading"), [items(said)])
 
@@ -261,7 +267,8 @@ def assemble(product: ProductView, sections: list[Block], headline: list[dict[st
         At most four figures.
     """
     pub = product.pub
-    annexes = [_reading_annex(product)] if product.kind not in ("check", "dispatch") else []
+    plain = product.kind in ("check", "dispatch") or (product.kind == "public" and not product.views)
+    annexes = [] if plain else [_reading_annex(product)]
     for number, annex in enumerate(annexes, start=1):
         annex["number"] = number
     number_sections(sections)

@@ -21,9 +21,9 @@ def _owners(product: ProductView) -> list[Block]:
     for item in open_items(product):
         counts.setdefault(item["owner"], Counter())[item["status"]] += 1
     if not counts:
-        return [paragraph(phrase("product.items.none"))]
+        return [paragraph(phrase(f"product.items.{'none' if product.pub.edition == 'bureau' else 'elsewhere'}"))]
     columns = [
-        column("owner", phrase("bulletin.head.office"), "words"),
+        column("owner", phrase("product.items.owner"), "words"),
         *(column(status, phrase(f"product.status.{status}"), "count") for status in ("overdue", "open", "closed")),
     ]
     order = sorted(counts, key=lambda owner: (owner is None, -counts[owner]["overdue"], owner or ""))

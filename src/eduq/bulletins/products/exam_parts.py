@@ -281,7 +281,11 @@ def fact_blocks(product: ProductView) -> list[Block]:
             found = [block for block in finding_sections(told)[0]["blocks"] if block["type"] == "list"]
             if found:
                 blocks += [paragraph(phrase("product.facts.of_exam", exam=product.exam_name(view))), *fresh(view, found)]
-    return blocks or [paragraph(phrase("bulletin.finding.none"))]
+    if blocks:
+        return blocks
+    # what is withheld from an audience is not said to be none
+    key = "bulletin.finding.none" if product.names_schools else "product.facts.elsewhere"
+    return [paragraph(phrase(key))]
 
 
 def headline(product: ProductView) -> list[dict[str, Any]]:
@@ -292,7 +296,7 @@ def headline(product: ProductView) -> list[dict[str, Any]]:
         _figure(
             "exams",
             typed(len(frame), "count"),
-            phrase("product.headline.exams", this=product.period_word, candidates=counted("candidate", candidates))
+            phrase("product.headline.exams", this=product.period_word, candidates=counted("entry", candidates))
             if len(frame)
             else phrase("product.headline.no_exams", this=product.period_word),
         )

@@ -119,7 +119,7 @@ def open_item_blocks(product: ProductView) -> list[Block]:
     listed, whole = _shown(product, rows)
     columns = [
         column("matter", phrase("bulletin.head.matter"), "words"),
-        column("owner", phrase("bulletin.head.office"), "words"),
+        column("owner", phrase("product.items.owner"), "words"),
         column("due", phrase("bulletin.head.deadline"), "words"),
         column("status", phrase("product.items.status"), "words"),
         column("n", phrase("product.items.n"), "count"),

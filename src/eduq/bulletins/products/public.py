@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from eduq.bulletins.blocks import items, note, section, to_fill
+from eduq.bulletins.blocks import Block, items, note, section, to_fill
 from eduq.bulletins.formats import phrase
 from eduq.bulletins.products.common import ProductView, assemble
 from eduq.bulletins.products.exam_parts import exam_blocks, headline, news_blocks, participation_blocks
@@ -25,20 +25,16 @@ def build_public(product: ProductView) -> dict[str, Any]:
     sections = [
         section("basics", 1, phrase("bulletin.heading.basics"), [*news_blocks(product), *participation_blocks(product)]),
         *results,
-        section(
-            "reading_results",
-            1,
-            phrase("product.public.reading"),
-            [
-                items(
-                    [
-                        phrase(f"product.public.reading_{name}", area=product.area_word)
-                        for name in ("area", "interval", "papers", "places")
-                    ]
-                ),
-                note(phrase("product.association")),
-            ],
-        ),
-        section("actions", 1, phrase("bulletin.heading.actions"), [to_fill(phrase("product.public.actions_fill"))]),
     ]
-    return assemble(product, sections, headline(product))
+    if product.views:  # nothing to read in a period without an exam
+        sections.append(_reading_section(product))
+    actions = section("actions", 1, phrase("bulletin.heading.actions"), [to_fill(phrase("product.public.actions_fill"))])
+    return assemble(product, [*sections, actions], headline(product))
+
+
+def _reading_section(product: ProductView) -> Block:
+    """Return how the figures are to be understood."""
+    reading = [
+        phrase(f"product.public.reading_{name}", area=product.area_word) for name in ("area", "interval", "papers", "places")
+    ]
+    return section("reading_results", 1, phrase("product.public.reading"), [items(reading), note(phrase("product.association"))])

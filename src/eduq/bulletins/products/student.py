@@ -155,7 +155,8 @@ def build_student(product: ProductView) -> dict[str, Any]:
             section("results", 1, phrase(f"{WORD}.heading.area", area=product.area_word), _area_blocks(product)),
         ]
     else:
-        none = paragraph(phrase("product.public.no_exam", this=product.period_word, area=product.area_word))
+        said = "product.public.no_exam" if product.pub.news.is_empty() else f"{WORD}.unread"
+        none = paragraph(phrase(said, this=product.period_word, area=product.area_word))
         sections = [section("basics", 1, phrase(f"{WORD}.heading.tested"), [none])]
     sections += [
         section(
@@ -179,6 +180,7 @@ def build_student(product: ProductView) -> dict[str, Any]:
         "title": phrase(f"{WORD}.title", period=product.period, area=product.area_word),
         "recipients": [phrase(f"{WORD}.recipients")],
     }
-    context |= {"intro": [phrase(f"{WORD}.intro_{name}", period=product.period) for name in ("what", "use")], "definitions": []}
+    told = ("what", "use") if product.views else ("none",)
+    context |= {"intro": [phrase(f"{WORD}.intro_{name}", period=product.period) for name in told], "definitions": []}
     context |= {"annexes": [], "attachments": []}
     return context

@@ -54,10 +54,11 @@ def list_trees(units: list[Cell], schools: pl.DataFrame) -> list[Tree]:
         inside: dict[str, list[Cell]] = {}
         for cell in of_type.get("class", []):
             inside.setdefault(cell[1].partition("/")[0], []).append(cell)
+        places, held = {place: set(of_type.get(place, ())) for place in PLACES}, set(of_type["school"])
         for place in PLACES:
             if place in types and place in schools.columns:
                 for school, unit in schools.select("school_id", place).drop_nulls().sort("school_id").iter_rows():
-                    if (place, unit) in set(of_type[place]) and ("school", school) in set(of_type["school"]):
+                    if (place, unit) in places[place] and ("school", school) in held:
                         made.setdefault((place, unit), []).append(("school", school))
         parts: list[Cell] = []
         open_schools: dict[Cell, tuple[Cell, ...]] = {}

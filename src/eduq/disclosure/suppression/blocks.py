@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,48 @@ class Block:
     totals: Mapping[Cell, float]
     sizes: Mapping[Cell, int]
     true: Floats | None = None
+
+    @cached_property
+    def units_of(self) -> list[list[Cell]]:
+        """Units each part belongs to."""
+        found: list[list[Cell]] = [[] for _ in range(len(self.lower))]
+        for unit, parts in self.members.items():
+            for part in parts.tolist():
+                found[part].append(unit)
+        return found
+
+    @cached_property
+    def _parts_near(self) -> dict[Cell, Block]:
+        return {}
+
+    def holders(self, cell: Cell) -> list[Cell]:
+        """Return the units that hold all parts of a unit and more, smallest first; not the area."""
+        own = self.members[cell]
+        if not len(own):
+            return []
+        size = len(own)
+        inside = own.tolist()
+        found = [
+            unit
+            for unit in self.units_of[inside[0]]
+            if unit != AREA and len(self.members[unit]) > size and (size == 1 or set(inside) < set(self.members[unit].tolist()))
+        ]
+        return sorted(found, key=lambda unit: (len(self.members[unit]), unit))
+
+    def near(self, unit: Cell) -> Block:
+        """Return the block of a unit's own parts: all others are taken as known, so less is open in it, never more."""
+        if unit not in self._parts_near and self.true is not None:
+            parts = self.members[unit]
+            inside: dict[Cell, list[int]] = {}
+            for at, part in enumerate(parts.tolist()):
+                for other in self.units_of[part]:
+                    inside.setdefault(other, []).append(at)
+            true = self.true[parts]
+            members = {other: np.array(own, dtype=np.int64) for other, own in inside.items()}
+            totals = {other: float(true[own].sum()) for other, own in members.items()}
+            sizes = {other: self.sizes[other] for other in members}
+            self._parts_near[unit] = Block(self.lower[parts], self.upper[parts], members, totals, sizes, true)
+        return self._parts_near.get(unit, self)
 
     def possible(self, cell: Cell) -> tuple[float, float]:
         """Return what the total of a unit can be when nothing at all is known."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from eduq.disclosure.suppression.blocks import AREA, Cell
+from eduq.disclosure.suppression.blocks import Cell
 from eduq.disclosure.suppression.score_bounds import ScoreBlock, bound_by_area, bound_scores
 from eduq.disclosure.suppression.search import list_bundles
 from eduq.errors import DisclosureError
@@ -14,6 +14,8 @@ __all__ = ["Joint", "protect_scores"]
 
 _TRIES = 5
 _SLACK = 1e-6
+_MANY = 300
+"""Of more parts only those near a unit are looked at, where that suffices."""
 
 
 @dataclass
@@ -68,10 +70,19 @@ def protect_scores(
     """
     members = next(iter(scores.blocks.values())).members
     found = Joint()
+    by_area: dict[tuple[str, float], float] = {}  # the same for units of equal size
     asked = [(name, cell) for name in scores.values for cell in sorted(primary.get(name, ())) if cell in members]
     for name, cell in asked:
-        low, high = bound_by_area(scores, _with(shown, told, set()), cell, name)
-        needed = max(0.0, min(required(name, cell), high - low))
+        asked_for = required(name, cell)
+        width = _prove_near(scores, _with(shown, told, found.secondary), cell, name, asked_for)
+        if width is not None:  # as wide as can be asked for, whatever the area's figures leave open
+            found.widths[name, cell] = (width, asked_for)
+            continue
+        size = float(scores.counts[members[cell]].sum())
+        if (name, size) not in by_area:
+            low, high = bound_by_area(scores, _with(shown, told, set()), cell, name)
+            by_area[name, size] = high - low
+        needed = max(0.0, min(asked_for, by_area[name, size]))
         while (width := _prove(scores, _with(shown, told, found.secondary), cell, name, needed)) is None:
             found.secondary |= _choose(scores, shown, told, found.secondary, cell, name, needed)
         found.widths[name, cell] = (width, needed)
@@ -81,15 +92,36 @@ def protect_scores(
 def _prove(scores: ScoreBlock, shown: dict[str, set[Cell]], cell: Cell, measure: str, needed: float) -> float | None:
     """Return a width that a total has at least, if it suffices: from score tables that differ near the unit only, then from
     all; None where the whole interval is too narrow."""
-    members = scores.blocks[measure].members
-    own = set(members[cell].tolist())
-    around = {unit for units in shown.values() for unit in units if unit != AREA and own < set(members[unit].tolist())}
-    tries: list[tuple[Cell | None, bool]] = [(unit, True) for unit in sorted(around, key=lambda unit: (len(members[unit]), unit))]
-    for near, inside in [*tries, (None, True), (None, False)]:
-        low, high = bound_scores(scores, shown, cell, measure, inside=inside, near=near)
-        if high - low >= needed * (1 - _SLACK) - _SLACK:
+    width = _prove_near(scores, shown, cell, measure, needed)
+    if width is not None:
+        return width
+    nears, enough = _nears(scores, shown, cell, measure), needed * (1 - _SLACK) - _SLACK
+    tries = ((scores.thin, True), (scores, True), (scores, False)) if not nears or len(scores.counts) <= _MANY else ()
+    for fewer, inside in tries:
+        low, high = bound_scores(fewer, shown, cell, measure, inside=inside)
+        if high - low >= enough:
             return high - low
     return None
+
+
+def _prove_near(scores: ScoreBlock, shown: dict[str, set[Cell]], cell: Cell, measure: str, needed: float) -> float | None:
+    """Return a width from score tables that differ near the unit only, over few scores first; None where too narrow."""
+    for near in _nears(scores, shown, cell, measure):
+        for fewer in (scores.thin, scores):
+            low, high = bound_scores(fewer, shown, cell, measure, inside=True, near=near)
+            if high - low >= needed * (1 - _SLACK) - _SLACK:
+                return high - low
+    return None
+
+
+def _nears(scores: ScoreBlock, shown: Mapping[str, Collection[Cell]], cell: Cell, measure: str) -> list[Cell]:
+    """Return the units around a cell, smallest first; of few parts those only of which something is shown."""
+    block, many = scores.blocks[measure], len(scores.counts) > _MANY
+    return [
+        unit
+        for unit in block.holders(cell)
+        if len(block.members[unit]) < min(len(scores.counts), _MANY) and (many or any(unit in units for units in shown.values()))
+    ]
 
 
 def _with(
@@ -112,7 +144,9 @@ def _choose(
     fixed = frozenset(set().union(*(set(cells) for cells in told.values())))
     best: tuple[float, frozenset[Cell]] | None = None
     for tried, bundle in enumerate(list_bundles(scores.blocks[measure], visible, fixed, target)):
-        low, high = bound_scores(scores, _with(shown, told, hidden | bundle), target, measure, inside=True)
+        opened = _with(shown, told, hidden | bundle)
+        near = next(reversed(_nears(scores, opened, target, measure)), None) if len(scores.counts) > _MANY else None
+        low, high = bound_scores(scores, opened, target, measure, inside=True, near=near)
         if high - low >= needed * (1 - _SLACK) - _SLACK:
             return bundle
         if best is None or high - low > best[0] + _SLACK:

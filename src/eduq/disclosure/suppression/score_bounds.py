@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,6 +21,7 @@ __all__ = ["SQUARES", "ScoreBlock", "assemble_scores", "bound_by_area", "bound_s
 SQUARES = "sd"
 """Measure that tells the sum of squares, beside the mean."""
 _POINTS = 40
+_THIN = 5
 _HUNDRED = 100
 _EQUAL = 1e-9
 """SD below which all candidates of a unit have one score."""
@@ -45,6 +48,29 @@ class ScoreBlock:
     values: Mapping[str, Floats]
     blocks: Mapping[str, Block]
     counts: Floats
+
+    @cached_property
+    def _near(self) -> dict[Cell, ScoreBlock]:
+        return {}
+
+    def near(self, unit: Cell) -> ScoreBlock:
+        """Return the figures of a unit's own parts: all others are taken as known."""
+        if unit not in self._near:
+            parts = next(iter(self.blocks.values())).members[unit]
+            blocks = {name: block.near(unit) for name, block in self.blocks.items()}
+            self._near[unit] = replace(self, blocks=blocks, counts=self.counts[parts])
+        return self._near[unit]
+
+    @cached_property
+    def thin(self) -> ScoreBlock:
+        """The same over fewer scores: one in `_THIN`, and those on either side of every cut."""
+        steps = np.zeros(len(self.support), dtype=bool)
+        steps[::_THIN] = steps[-1] = True
+        for values in self.values.values():
+            if set(values.tolist()) <= {0.0, 1.0}:
+                at = np.flatnonzero(np.diff(values))
+                steps[at] = steps[at + 1] = True
+        return replace(self, support=self.support[steps], values={name: one[steps] for name, one in self.values.items()})
 
 
 def assemble_scores(
@@ -151,39 +177,45 @@ def bound_scores(
     inside
         Whether every figure of a unit whose `measure` is shown is taken as known: quick, and never wider than the truth.
     near
-        A unit outside of which every figure is taken as known: likewise.
+        A unit that holds the one asked for; every figure outside of it is taken as known: likewise.
 
     Where no table over the scores of `support` agrees with the figures, so that few candidates must have very few scores, the
     total counts as told.
     """
+    if near is not None:
+        scores = scores.near(near)
     members = scores.blocks[measure].members
-    known = {name: [unit for unit in shown.get(name, ()) if unit in members and len(members[unit])] for name in scores.values}
-    alone = [{int(members[unit][0]) for unit in units if len(members[unit]) == 1} for units in known.values()]
-    closed = alone[list(known).index(measure)] if inside else set.intersection(*alone)
-    closed |= set() if near is None else set(range(len(scores.counts))) - set(members[near].tolist())
+    known = {name: _known(members, shown.get(name, ())) for name in scores.values}
+    alone = {name: {int(members[unit][0]) for unit in units if len(members[unit]) == 1} for name, units in known.items()}
+    closed = alone[measure] if inside else set.intersection(*alone.values())
     target = set(members[cell].tolist())
     true = {name: block.true for name, block in scores.blocks.items() if block.true is not None}
     base = float(true[measure][sorted(target & closed)].sum())
     groups = _alike(scores, known, closed, target)
-    width = len(scores.support)
-    aim = np.concatenate([scores.values[measure] * float(bool(own & target)) for own in groups]) if groups else np.zeros(0)
-    if not aim.any():
+    own = {at for at, parts in enumerate(groups) if parts & target}
+    if not own:
         return base, base
-    rows: dict[tuple[str, tuple[bool, ...]], tuple[Floats, float]] = {}
-    for at, own in enumerate(groups):
-        line = np.zeros((len(groups), width))
-        line[at] = 1.0
-        rows["", tuple(i == at for i in range(len(groups)))] = line.ravel(), float(scores.counts[list(own)].sum())
+    place = {part: at for at, parts in enumerate(groups) for part in parts}
+    rows: dict[tuple[str, tuple[int, ...]], float]
+    rows = {("", (at,)): float(scores.counts[sorted(parts)].sum()) for at, parts in enumerate(groups)}
     for name, units in known.items():
         for unit in units:
-            parts = set(members[unit].tolist())
-            within = tuple(bool(own & parts) for own in groups)
-            if any(within):
-                line = np.outer(np.array(within, dtype=float), scores.values[name])
-                told = scores.blocks[name].totals[unit] - float(true[name][sorted(parts & closed)].sum())
-                rows[name, within] = line.ravel(), told
-    low, high = _solve(aim, list(rows.values())) or (0.0, 0.0)
+            parts = members[unit].tolist()
+            within = tuple(sorted({place[part] for part in parts if part in place}))
+            if within:
+                shut = [part for part in parts if part in closed]
+                rows[name, within] = scores.blocks[name].totals[unit] - float(true[name][shut].sum())
+                if name == measure and own == set(within):
+                    return base + rows[name, within], base + rows[name, within]
+    low, high = _solve(scores, measure, own, len(groups), rows) or (0.0, 0.0)
     return base + low, base + high
+
+
+def _known(members: Mapping[Cell, NDArray[np.int64]], shown: Collection[Cell]) -> list[Cell]:
+    """Return the units shown that have parts, always in one order."""
+    if len(shown) < len(members):
+        return [unit for unit in sorted(shown) if unit in members and len(members[unit])]
+    return [unit for unit, parts in members.items() if len(parts) and unit in shown]
 
 
 def _alike(scores: ScoreBlock, known: Mapping[str, Sequence[Cell]], closed: set[int], target: set[int]) -> list[set[int]]:
@@ -201,14 +233,27 @@ def _alike(scores: ScoreBlock, known: Mapping[str, Sequence[Cell]], closed: set[
     return [found[places] for places in sorted(found)]
 
 
-def _solve(aim: Floats, rows: list[tuple[Floats, float]]) -> tuple[float, float] | None:
-    """Return the least and greatest value of the aim; None where nothing agrees with the rows."""
+def _solve(
+    scores: ScoreBlock, measure: str, own: set[int], n_groups: int, rows: Mapping[tuple[str, tuple[int, ...]], float]
+) -> tuple[float, float] | None:
+    """Return the least and greatest total of the groups asked for; None where nothing agrees with the rows."""
     from scipy.optimize import linprog
+    from scipy.sparse import csr_array
 
-    matrix, right = np.array([line for line, _ in rows]), np.array([told for _, told in rows])
+    width = len(scores.support)
+    one = np.ones(width)
+    right = np.array(list(rows.values()))
+    entries = np.concatenate([scores.values.get(name, one) for name, within in rows for _ in within])
+    starts = np.array([at * width for _, within in rows for at in within])
+    columns = (starts[:, None] + np.arange(width)).ravel()
+    ends = np.cumsum([0, *(len(within) * width for _, within in rows)])
+    matrix: Any = csr_array((entries, columns, ends), shape=(len(rows), n_groups * width))
+    matrix.eliminate_zeros()
+    aim = np.zeros((n_groups, width))
+    aim[sorted(own)] = scores.values[measure]
     found = []
     for sign in (1.0, -1.0):
-        solved = linprog(sign * aim, A_eq=matrix, b_eq=right, bounds=(0, None), method="highs")
+        solved = linprog(sign * aim.ravel(), A_eq=matrix, b_eq=right, bounds=(0, None), method="highs")
         if solved.status != 0:
             return None
         found.append(sign * float(solved.fun or 0.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -13,6 +14,7 @@ from eduq.errors import DisclosureError
 __all__ = ["Protection", "list_bundles", "protect_block"]
 
 _TRIES = 40
+_FEW_TRIES = 3
 _LOOKED_AT = 160
 _SLACK = 1e-6
 _MANY = 300
@@ -116,10 +118,21 @@ def _needed(block: Block, cell: Cell, width: float) -> float:
 def _choose(block: Block, visible: frozenset[Cell], told: frozenset[Cell], target: Cell, needed: float) -> frozenset[Cell] | None:
     """Return the cheapest cells that suffice, else those that open the interval most; None when nothing is left."""
     around = _bound(block, visible, target, needed)
-    bundles = list(islice(list_bundles(block, visible, told, target), _LOOKED_AT))
+    many = len(block.lower) > _MANY and block.true is not None
+    near = next((unit for unit in reversed(block.holders(target)) if len(block.members[unit]) < _MANY), None) if many else None
+    beside = visible if near is None else visible & block.near(near).members.keys()
+    bundles = list(islice(list_bundles(block, beside, told, target), _LOOKED_AT if near is None else _TRIES))
+    bundles = bundles or list(islice(list_bundles(block, visible, told, target), _LOOKED_AT))
     widths = [_guess(block, bundle, target, around) for bundle in bundles]
     best: tuple[float, frozenset[Cell]] | None = None
-    for bundle in [bundle for bundle, width in zip(bundles, widths, strict=True) if width >= needed - _SLACK][:_TRIES]:
+    likely = [bundle for bundle, width in zip(bundles, widths, strict=True) if width >= needed - _SLACK]
+    if near is not None:  # what plain exchange opens comes first, programs for a few only
+        for bundle in likely[:_TRIES]:
+            low, high = bound_cell(block, (beside - bundle) | (beside & told), target, near=near, needed=0.0)
+            if high - low >= needed - _SLACK:
+                return bundle
+        likely = likely[:_FEW_TRIES]
+    for bundle in likely[:_TRIES]:
         low, high = _bound(block, (visible - bundle) | told, target, needed)
         if high - low >= needed - _SLACK:
             return bundle
@@ -130,15 +143,16 @@ def _choose(block: Block, visible: frozenset[Cell], told: frozenset[Cell], targe
     return best[1] if best else None
 
 
-def _bound(block: Block, visible: frozenset[Cell], target: Cell, needed: float) -> tuple[float, float]:
-    """Return an interval that is surely open for a total: from the units near by where that suffices or there are many."""
-    own = set(block.members[target].tolist())
-    around = [unit for unit in visible & block.members.keys() if unit != AREA and own < set(block.members[unit].tolist())]
-    if around:
-        low, high = bound_cell(block, visible, target, near=min(around, key=lambda unit: (len(block.members[unit]), unit)))
-        if high - low >= needed - _SLACK or len(block.lower) > _MANY:
-            return low, high
-    return bound_cell(block, visible, target)
+def _bound(block: Block, visible: Collection[Cell], target: Cell, needed: float) -> tuple[float, float]:
+    """Return an interval that is surely open for a total: from the units near by where that suffices, else from all."""
+    many, best = len(block.lower) > _MANY, None
+    for unit in block.holders(target) if block.true is not None else ():
+        if (many or unit in visible) and len(block.members[unit]) < min(len(block.lower), _MANY):
+            low, high = bound_cell(block, visible, target, near=unit, needed=needed)
+            if high - low >= needed - _SLACK:
+                return low, high
+            best = (low, high) if best is None or high - low > best[1] - best[0] else best
+    return best if many and best is not None else bound_cell(block, visible, target, needed=needed)
 
 
 def _guess(block: Block, bundle: frozenset[Cell], target: Cell, around: tuple[float, float]) -> float:
@@ -152,19 +166,24 @@ def _guess(block: Block, bundle: frozenset[Cell], target: Cell, around: tuple[fl
     return min(most - true, around[1] - true + give) + min(true - least, true - around[0] + take)
 
 
-def list_bundles(block: Block, visible: frozenset[Cell], told: frozenset[Cell], target: Cell) -> Iterator[frozenset[Cell]]:
+def list_bundles(
+    block: Block, visible: Collection[Cell], told: Collection[Cell], target: Cell
+) -> Iterator[frozenset[Cell]]:  # fmt: skip
     """Give sibling units by cost: those with most shown parents in common first, then few candidates; alone, and with whatever
     else would tell them."""
     own = set(block.members[target].tolist())
-    parts = {unit: set(block.members[unit].tolist()) for unit in visible if unit in block.members}
-    free = [unit for unit in parts if unit != AREA and unit not in told and parts[unit]]
-    around = [unit for unit in parts if own <= parts[unit]]
-
-    def common(unit: Cell) -> int:
-        return sum(parts[unit] <= parts[other] for other in around)
-
-    for unit in sorted(free, key=lambda unit: (-common(unit), block.sizes[unit], unit)):
+    free = {unit for unit in visible if unit != AREA and unit not in told and len(block.members.get(unit, ()))}
+    common = dict.fromkeys(free, 0)
+    beside = block.units_of[min(own)] if own else []
+    sets = {unit: set(block.members[unit].tolist()) for unit in beside if unit in visible and unit != AREA}
+    for parts in (parts for parts in sets.values() if own <= parts):
+        held = Counter(unit for part in parts for unit in block.units_of[part])
+        for unit, n in held.items():
+            if unit in common and n == len(block.members[unit]):
+                common[unit] += 1
+    for unit in sorted(free, key=lambda unit: (-common[unit], block.sizes[unit], unit)):
         yield frozenset({unit})
-        tells = {other for other in free if other != unit and parts[other] & parts[unit] and not (own and own <= parts[other])}
+        tells = {other for part in block.members[unit].tolist() for other in block.units_of[part] if other in free}
+        tells = {other for other in tells - {unit} if not (own and own <= set(block.members[other].tolist()))}
         if tells:
             yield frozenset({unit, *tells})

@@ -172,12 +172,12 @@ def protect_estimates(
 def _figures(rows: pl.DataFrame) -> dict[str, Figures]:
     """Return candidates and totals by measure; participation is a matter of attendance and not withheld."""
     found: dict[str, Figures] = {}
-    columns = ("measure", "unit_type", "unit", "n", "estimate")
-    for measure, unit_type, unit, n, estimate in rows.filter(pl.col("measure") != _UNSHARED).select(columns).iter_rows():
-        one = found.setdefault(measure, Figures({}, {}))
-        if estimate is not None and n > 0:
-            one.sizes[unit_type, unit] = n
-            one.totals[unit_type, unit] = estimate * n
+    told = rows.filter(pl.col("measure") != _UNSHARED)
+    for (measure,), own in told.partition_by("measure", as_dict=True, maintain_order=True).items():
+        own = own.filter(pl.col("estimate").is_not_null(), pl.col("n") > 0)
+        cells = list(zip(own["unit_type"].to_list(), own["unit"].to_list(), strict=True))
+        totals = (own["estimate"] * own["n"]).to_list()
+        found[str(measure)] = Figures(dict(zip(cells, own["n"].to_list(), strict=True)), dict(zip(cells, totals, strict=True)))
     return found
 
 
@@ -308,10 +308,13 @@ def _lone_schools(search: _Search, tree: Tree, measure: str) -> dict[Cell, tuple
     if not search.outward or not tree.made_of:
         return {}
     alike: dict[tuple[Cell, ...], list[Cell]] = {}
+    holders: dict[Cell, list[Cell]] = {}
+    for cell, own in tree.made_of.items():
+        for part in own if cell[0] in search.shown_types else ():
+            holders.setdefault(part, []).append(cell)
     for part in tree.parts:
         if search.figures[measure].sizes.get(part, 0) > 0:
-            places = sorted(cell for cell, own in tree.made_of.items() if cell[0] in search.shown_types and part in own)
-            alike.setdefault(tuple(places), []).append(part)
+            alike.setdefault(tuple(sorted(holders.get(part, ()))), []).append(part)
     return {("schools", "+".join(part[1] for part in own)): tuple(own) for own in alike.values() if len(own) < _FEW_SCHOOLS}
 
 

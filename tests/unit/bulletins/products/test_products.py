@@ -216,6 +216,18 @@ def test_a_proposal_stands_with_its_evidence_and_an_only_wide_case_is_not_propos
     assert "没有待决定的建议" in printed(dataclasses.replace(decided, verdicts=verdicts))
 
 
+def test_a_proposal_on_an_exam_names_the_exam() -> None:
+    made = make_product("quarterly")
+    verdicts = made.verdicts.with_columns(pl.lit("exam").alias("unit_type"), pl.lit("2021-1-g9").alias("unit")).head(1)
+    items = made.open_items.head(1).with_columns(pl.lit("exam").alias("unit_type"), pl.lit("2021-1-g9").alias("unit"))
+    known = dataclasses.replace(
+        made, verdicts=verdicts, open_items=items, names={**made.names, "exam": {"2021-1-g9": "2021年秋季九年级检测"}}
+    )
+    found = tables(build_product_context(known, "zh"))
+    assert say(found["proposals"]["rows"][0]["cells"][0], "zh") == "2021年秋季九年级检测（九年级）"
+    assert say(found["open_items"]["rows"][0]["cells"][0], "zh").startswith("2021年秋季九年级检测：")
+
+
 def test_award_candidates_are_counted_in_the_yearly_assessment_only_and_not_named(contexts: Any) -> None:
     assert [line["cells"] for line in tables(contexts["annual", "bureau"])["award_candidates"]["rows"]] == [["进步奖", 1]]
     assert "示例第20中学" not in json.dumps(contexts["annual", "bureau"], ensure_ascii=False)
@@ -288,5 +300,40 @@ def test_what_is_withheld_from_an_audience_is_not_said_to_be_none() -> None:
     said = render_markdown(context)
     assert "没有未办结事项" not in said
     assert "本版不列未办结事项，办理情况见局内版。" in said
+    assert "本次数据没有需要列出的事项" not in said
+    assert "不逐项列出各校的事项" in said
+    dispatch = make_product("dispatch", edition="government")
+    other = printed(dataclasses.replace(dispatch, open_items=dispatch.open_items.clear()))
+    assert "没有未办结事项" not in other
     bureau = dataclasses.replace(make_product("dispatch"), open_items=made.open_items.clear())
     assert "没有未办结事项。" in render_markdown(build_product_context(bureau, "zh"))
+
+
+def test_a_period_without_results_promises_none_to_the_public_and_to_pupils() -> None:
+    for lang, promised in (
+        ("zh", ("考了什么、等级怎样看", "平均分后的区间", "数据读法")),
+        ("en", ("what was tested in", "reading of")),
+    ):
+        for edition in ("public", "student"):
+            made = make_product("quarterly", with_exams=False, edition=edition)
+            said = printed(made, lang)
+            assert not [words for words in promised if words in said]
+            assert "{" not in said
+    held = make_product("quarterly", edition="student")
+    unread = printed(dataclasses.replace(held, exams=()))
+    assert "没有组织" not in unread
+    assert "组织了考试，但还没有可以说明全体情况的成绩" in unread
+
+
+def test_the_public_is_told_of_no_school_in_the_annex_and_of_causes_once() -> None:
+    said = printed(make_product("quarterly", edition="public"))
+    assert "不足 10 人的分组不列成绩" in said
+    assert "学校、班级和分组" not in said
+    assert said.count("关联不等于因果") == 1
+
+
+@pytest.mark.parametrize("product", PERIODS)
+@pytest.mark.parametrize("edition", ["bureau", "government", "public", "student"])
+def test_no_article_is_said_twice(product: str, edition: str) -> None:
+    for with_exams in (True, False):
+        assert not re.findall(r"\bthe the\b", printed(make_product(product, with_exams=with_exams, edition=edition), "en"))
