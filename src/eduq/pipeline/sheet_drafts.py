@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,34 +22,27 @@ from eduq.pipeline.drafts import Draft, write_document, write_tables
 __all__ = ["SchoolDraft", "SchoolsDraft", "TeacherDraft", "TeachersDraft"]
 
 
-# ---- sheets of schools ------------------------------------------------------------------------------------------------
+# ---- one sheet --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class SchoolDraft(Draft):
-    """The sheet of one school over the exams of a period."""
+class SheetDraft(Draft):
+    """The sheet of one addressee: ``cells`` are its own figures, for the ledger of issued editions."""
 
-    school: PublishableSchool
     cells: tuple[Shown, ...]
-
-    @property
-    def publishable(self) -> PublishableSchool:
-        """What the school may see."""
-        return PublishableSchool(edition="school", fields=self.school.fields | self.marks)
 
     @cached_property
     def context(self) -> dict[str, Any]:
         """The bulletin context, version 1."""
-        from eduq.bulletins.products.school import build_school_context
+        return self._build_context()
 
-        return build_school_context(self.publishable, self.lang)
+    @abstractmethod
+    def _build_context(self) -> dict[str, Any]:
+        """Arrange the sheet for printing."""
 
     def shown(self) -> list[Shown]:
-        """Return the school's own cells, for the ledger of issued editions."""
+        """Return the addressee's own cells."""
         return list(self.cells)
-
-    def _names(self) -> list[str]:
-        return [str(self.school.fields["school"]["name"])]
 
     def _check_document(self, names: Sequence[str]) -> None:
         from eduq.bulletins.outward_texts import check_document
@@ -59,6 +53,29 @@ class SchoolDraft(Draft):
     def _write_formats(self, part: Path, formats: Sequence[str], progress: Progress | None) -> None:
         write_document(self.context, part, formats, self.opened_templates)
         write_tables(self.context, part / "tables.xlsx", formats)
+
+
+# ---- sheets of schools ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class SchoolDraft(SheetDraft):
+    """The sheet of one school over the exams of a period."""
+
+    school: PublishableSchool
+
+    @property
+    def publishable(self) -> PublishableSchool:
+        """What the school may see."""
+        return PublishableSchool(edition="school", fields=self.school.fields | self.marks)
+
+    def _build_context(self) -> dict[str, Any]:
+        from eduq.bulletins.products.school import build_school_context
+
+        return build_school_context(self.publishable, self.lang)
+
+    def _names(self) -> list[str]:
+        return [str(self.school.fields["school"]["name"])]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -92,35 +109,18 @@ class SchoolsDraft(Draft):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class TeacherDraft(Draft):
+class TeacherDraft(SheetDraft):
     """The sheet of one teacher: a part for each exam of the period in which the teacher taught."""
 
     publishable: tuple[PublishableFeedback, ...]
-    cells: tuple[Shown, ...]
 
-    @cached_property
-    def context(self) -> dict[str, Any]:
-        """The bulletin context, version 1."""
+    def _build_context(self) -> dict[str, Any]:
         from eduq.bulletins.products.teacher import build_teacher_context
 
         return build_teacher_context(self.publishable, self.lang, marks=self.marks)
 
-    def shown(self) -> list[Shown]:
-        """Return the means of the teacher's own classes, for the ledger of issued editions."""
-        return list(self.cells)
-
     def _names(self) -> list[str]:
         return sorted({str(one.fields["addressee"]["school"]) for one in self.publishable})
-
-    def _check_document(self, names: Sequence[str]) -> None:
-        from eduq.bulletins.outward_texts import check_document
-
-        super()._check_document(names)
-        check_document(self.context, edition=self.edition, names=names)
-
-    def _write_formats(self, part: Path, formats: Sequence[str], progress: Progress | None) -> None:
-        write_document(self.context, part, formats, self.opened_templates)
-        write_tables(self.context, part / "tables.xlsx", formats)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

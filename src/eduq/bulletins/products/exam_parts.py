@@ -28,7 +28,7 @@ __all__ = [
     "headline",
     "news_blocks",
     "participation_blocks",
-    "school_counts",
+    "unit_counts",
 ]
 
 _LETTERS = ("A", "B", "C", "D")
@@ -138,17 +138,17 @@ def participation_blocks(product: ProductView) -> list[Block]:
 # ---- results ----------------------------------------------------------------------------------------------------------
 
 
-def school_counts(view: View) -> list[Block]:
-    """Return how many schools lie above, below or not distinguishable from the area, one sentence per comparison group."""
-    if view.gap_paper is None or not view.n_schools:
+def unit_counts(view: View, unit_type: str) -> list[Block]:
+    """Return how many units lie above, below or not distinguishable from the area, one sentence per comparison group."""
+    if view.gap_paper is None or unit_type not in view.unit_types:
         return []
     blocks = []
-    groups = view.compared("school", *view.gap_paper)
+    groups = view.compared(unit_type, *view.gap_paper)
     for group, rows in groups:
         counts = tally(rows)
         if counts["above"] + counts["below"] + counts["same"] < 2:
             continue
-        said = tally_sentence(view, "school", rows)
+        said = tally_sentence(view, unit_type, rows)
         if len(groups) > 1:
             said = phrase("product.in_group", group=view.group_label(group, view.gap_paper[0]), said=said)
         blocks.append(paragraph(said))
@@ -161,7 +161,7 @@ def exam_blocks(product: ProductView, view: View, wanted: Sequence[str]) -> list
     blocks: list[Block] = []
     for name in wanted:
         if name == "schools" and not product.names_schools:
-            counts = school_counts(view)
+            counts = unit_counts(view, "school")
             blocks += [run_in(phrase("bulletin.heading.schools")), *counts] if counts else []
         elif name in parts:
             inside = fresh(view, parts[name]["blocks"], without=() if product.names_schools else _NOT_OUTSIDE)

@@ -9,9 +9,9 @@ import polars as pl
 
 from eduq.bulletins.blocks import Block, Phrase, column, note, paragraph, row, table
 from eduq.bulletins.cells import interval_column
-from eduq.bulletins.comparisons import tally, tally_sentence
 from eduq.bulletins.formats import phrase, typed
 from eduq.bulletins.products.common import ProductView
+from eduq.bulletins.products.exam_parts import unit_counts
 from eduq.bulletins.reading import Row
 from eduq.bulletins.view import View
 
@@ -40,18 +40,7 @@ def tallied_gaps(view: View, unit_type: str) -> list[Row]:
 
 def class_blocks(view: View) -> list[Block]:
     """Return how many classes can be told from the area; no class and no teacher is listed here."""
-    if "class" not in view.unit_types or view.gap_paper is None:
-        return []
-    blocks: list[Block] = []
-    groups = view.compared("class", *view.gap_paper)
-    for group, rows in groups:
-        counts = tally(rows)
-        if counts["above"] + counts["below"] + counts["same"] < 2:
-            continue
-        said = tally_sentence(view, "class", rows)
-        if len(groups) > 1:
-            said = phrase("product.in_group", group=view.group_label(group, view.gap_paper[0]), said=said)
-        blocks.append(paragraph(said))
+    blocks = unit_counts(view, "class")
     return [*blocks, note(phrase(f"{WORD}.classes_note", level=typed(view.settings.conf_level, "level")))] if blocks else []
 
 
