@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -197,6 +198,8 @@ def test_what_is_issued_is_in_the_ledger_once(run: Run, tmp_path: Path) -> None:
     (line,) = open_archive(store.path).issued().iter_rows(named=True)
     assert (line["period"], line["issued_by"], line["issued_on"], line["based_on"]) == ("2025Q4", "Jia", dt.date(2026, 1, 5), 1)
     assert line["sha256"] == hashlib.sha256((folder / "bulletin.docx").read_bytes()).hexdigest()
+    for name in ("bulletin.md", "bulletin.html"):
+        assert "draft" not in re.sub(r"<style.*?</style>|<svg.*?</svg>", "", (folder / name).read_text(), flags=re.DOTALL).lower()
     before = contents(folder)
     run(store, "quarterly", "2026-02-01", *signed)
     assert contents(folder) == before
