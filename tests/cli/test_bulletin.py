@@ -211,6 +211,11 @@ def test_what_is_issued_is_in_the_ledger_once(run: Run, tmp_path: Path) -> None:
     assert "Jia" not in (tmp_path / "log.jsonl").read_text()
 
 
+def test_a_folder_called_like_the_exam_does_not_stop_the_run(run: Run, archive: Archive, tmp_path: Path) -> None:
+    (tmp_path / MID).mkdir()
+    assert run(archive, "quarterly", "2026-01-01", "--formats", "md")[0] == 0
+
+
 def test_news_are_told_against_the_last_issue(run: Run, tmp_path: Path) -> None:
     store = make_archive(tmp_path / "own")
     store.add(make_exam(MID, "2025-11-12"))

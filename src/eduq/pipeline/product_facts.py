@@ -18,6 +18,7 @@ from eduq.pipeline.analysis import Analysis
 from eduq.pipeline.clock import Progress
 from eduq.pipeline.main_job import analyze
 from eduq.pipeline.periods import Period
+from eduq.pipeline.stored_exams import ExamId
 from eduq.registers import Registers
 from eduq.rulepacks.model import RulePack
 from eduq.settings import RunSettings
@@ -290,11 +291,11 @@ def _unread(archive: Archive, exam_id: str, error: NotAssessableError) -> Unread
 def _analyze(archive: Archive, exam_id: str, settings: RunSettings, *, teaching: bool) -> Analysis:
     """Return an exam of the archive; without teachers where it does not say who sat in which class."""
     try:
-        return analyze(exam_id, archive=archive, settings=settings, feedback=teaching)
+        return analyze(ExamId(exam_id), archive=archive, settings=settings, feedback=teaching)
     except NotAssessableError as error:
         if not teaching or error.code not in _NO_CLASSES:
             raise
-        return analyze(exam_id, archive=archive, settings=settings)
+        return analyze(ExamId(exam_id), archive=archive, settings=settings)
 
 
 def tell_news(

@@ -16,7 +16,7 @@ from eduq.intake import ScoreTable
 from eduq.settings import RunSettings, default_units
 from eduq.tables import status_column
 
-__all__ = ["archived_exam_id", "open_named", "read_archived", "without_register_checks"]
+__all__ = ["ExamId", "archived_exam_id", "open_named", "read_archived", "without_register_checks"]
 
 PathLike = str | os.PathLike[str]
 _EXAM_ID = re.compile(r"[a-z0-9][a-z0-9-]{2,40}")
@@ -39,6 +39,12 @@ def open_named(archive: PathLike | Archive, version: int | None) -> Archive:
     return archive
 
 
+class ExamId(str):
+    """Id of an exam that is in the archive, whatever a folder beside the run is called."""
+
+    __slots__ = ()
+
+
 def archived_exam_id(paths: PathLike | Iterable[PathLike], archive: Archive) -> str | None:
     """Return the id of the archived exam that is meant, None where files are.
 
@@ -49,6 +55,8 @@ def archived_exam_id(paths: PathLike | Iterable[PathLike], archive: Archive) -> 
     ArchiveError
         ``archive_exam_unknown``: neither.
     """
+    if isinstance(paths, ExamId):
+        return str(paths)
     given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     name = os.fspath(given[0]) if len(given) == 1 else ""
     if not _EXAM_ID.fullmatch(name):
