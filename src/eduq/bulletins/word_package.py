@@ -54,7 +54,7 @@ def refuse_unsafe_package(content: bytes, name: str = WORD_TEMPLATE) -> None:
                     raise SettingsError("template_unsafe", place, said=running[0])
                 if entry.filename.endswith((".xml", ".rels")):
                     _refuse_part(packed.read(entry), entry.filename, place)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:  # damaged, unknown packing, encrypted
         raise SettingsError("template_syntax", place, said=type(error).__name__) from None
 
 

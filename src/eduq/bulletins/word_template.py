@@ -180,7 +180,7 @@ def _reader(content: bytes, environment: Environment) -> Any:
     """Return docxtpl on a template, told to say which paragraph breaks."""
     from docxtpl import DocxTemplate
 
-    class Reader(DocxTemplate):  # type: ignore[misc]
+    class Reader(DocxTemplate):  # type: ignore[misc]  # the library has no types
         def patch_xml(self, src_xml: str) -> str:
             """Give each paragraph a line of its own, so that a line of Jinja is a paragraph."""
             return str(super().patch_xml(_PARAGRAPH.sub("\n<w:p", src_xml)))
@@ -308,7 +308,7 @@ def fill_template(context: dict[str, Any], templates: TemplateFolder) -> LocalPa
         reader.render({**context, **known, **{name: _Paragraphs(name) for name in _PLACES}}, _environment(templates))
     except SettingsError:
         raise
-    except Exception as error:  # what is not well-formed after filling
+    except Exception as error:  # the parser's errors on what is not well-formed after filling; they might hold a value
         raise SettingsError("template_syntax", Place(file=WORD_TEMPLATE), said=type(error).__name__) from None
     document: Document = reader.docx
     title, body = (_find_place(document, name) for name in _PLACES)

@@ -77,9 +77,9 @@ class UnreadExam:
     n_figures: int = 0
 
 
-@dataclass(frozen=True)
-class ProductFacts:
-    """Everything known for a product before an audience is chosen; not to be shown as it is.
+@dataclass(frozen=True, kw_only=True)
+class ProductParts:
+    """What a product holds, before and after an audience is chosen.
 
     Attributes
     ----------
@@ -87,12 +87,8 @@ class ProductFacts:
         What is made, the period as written (``2025Q4``) and its first and last day.
     today, archive_version
         The day it is made as of, and the version of the archive that was read.
-    exams
-        Exams of the period, oldest first, each analysed.
     news, open_items
         `NEWS` and `OPEN_ITEMS`.
-    histories
-        Courses over the years by year group.
     verdicts, decisions, targets
         Proposals awaiting a decision (`eduq.tables.VERDICTS`), decisions of the period (`eduq.tables.DECISIONS`), reviewed
         targets (`eduq.tables.TARGET_REVIEWS`).
@@ -106,8 +102,6 @@ class ProductFacts:
         When the same product and edition was last issued; None: never.
     earlier_news
         `NEWS` of exams from before the period: what came in too late for an earlier issue, or was corrected since.
-    teaching
-        Teachers and classes of each exam, in the order of ``exams``; empty where they were not asked for.
     unread
         Exams of the period, by id, that have no results.
     """
@@ -118,10 +112,8 @@ class ProductFacts:
     last: dt.date
     today: dt.date
     archive_version: int
-    exams: tuple[ExamResults, ...]
     news: pl.DataFrame
     open_items: pl.DataFrame
-    histories: Mapping[str, History]
     verdicts: pl.DataFrame
     decisions: pl.DataFrame
     targets: pl.DataFrame
@@ -130,13 +122,31 @@ class ProductFacts:
     unit: str | None = None
     last_issue: dt.date | None = None
     earlier_news: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=NEWS))
-    teaching: tuple[TeachingTable, ...] = ()
     unread: Mapping[str, UnreadExam] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class PublishableProduct:
-    """What an edition may show of a product; frames as in `ProductFacts`, protected.
+@dataclass(frozen=True, kw_only=True)
+class ProductFacts(ProductParts):
+    """Everything known for a product before an audience is chosen; not to be shown as it is.
+
+    Attributes
+    ----------
+    exams
+        Exams of the period, oldest first, each analysed.
+    histories
+        Courses over the years by year group.
+    teaching
+        Teachers and classes of each exam, in the order of ``exams``; empty where they were not asked for.
+    """
+
+    exams: tuple[ExamResults, ...]
+    histories: Mapping[str, History]
+    teaching: tuple[TeachingTable, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishableProduct(ProductParts):
+    """What an edition may show of a product; its frames are protected.
 
     Attributes
     ----------
@@ -144,31 +154,16 @@ class PublishableProduct:
         The audience.
     exams
         What may be shown of each exam.
+    histories
+        Courses over the years by year group.
     places
         Of a product for one subject: by exam, how the subject stands among those of the same candidates.
     """
 
     edition: Edition
-    product: Product
-    period: str
-    first: dt.date
-    last: dt.date
-    today: dt.date
-    archive_version: int
     exams: tuple[Publishable, ...]
-    news: pl.DataFrame
-    open_items: pl.DataFrame
     histories: Mapping[str, PublishableHistory]
-    verdicts: pl.DataFrame
-    decisions: pl.DataFrame
-    targets: pl.DataFrame
-    names: Mapping[str, Mapping[str, str]]
-    settings: RunSettings
-    unit: str | None = None
-    last_issue: dt.date | None = None
-    earlier_news: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=NEWS))
     places: Mapping[str, SubjectPlace] = field(default_factory=dict)
-    unread: Mapping[str, UnreadExam] = field(default_factory=dict)
 
 
 def protect_product(facts: ProductFacts, *, edition: str, issued: Iterable[str] = ()) -> PublishableProduct:
@@ -176,8 +171,8 @@ def protect_product(facts: ProductFacts, *, edition: str, issued: Iterable[str] 
 
     Every exam passes `eduq.disclosure.protect`, beside all that was issued before. The bureau edition names schools; of
     histories and targets it withholds the numbers of units with fewer than ``min_n_reporting`` candidates, and of those withheld
-    in an exam of the period for the sake of others. The editions for
-    government and public hold the exams only: no school's course, no target, no verdict, no decision, no open item, no name.
+    in an exam of the period for the sake of others. The other editions hold the exams only: no school's course, no target, no
+    verdict, no decision, no open item, no name.
 
     Parameters
     ----------
@@ -198,7 +193,7 @@ def protect_product(facts: ProductFacts, *, edition: str, issued: Iterable[str] 
     told = list(issued)
     known = facts.exams if subject is None else [narrow_results(results, subject) for results in facts.exams]
     exams = tuple(protect(results, edition=edition, issued=told) for results in known)
-    same = {one.name: getattr(facts, one.name) for one in fields(facts) if one.name != "teaching"}
+    same = {one.name: getattr(facts, one.name) for one in fields(ProductParts)}
     if edition != "bureau":
         kept: dict[str, Any] = {name: getattr(facts, name).clear() for name in ("open_items", "verdicts", "decisions", "targets")}
         kept |= {"histories": {}, "names": {}, "edition": named}

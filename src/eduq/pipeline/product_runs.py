@@ -26,6 +26,8 @@ from eduq.pipeline.products import FORMATS, ProductRequest
 
 __all__ = ["IssueOrder", "RunLog", "RunOutcome", "product_folder", "run_editions", "run_product"]
 
+_PLACES: dict[str, int] = {name: place for place, name in enumerate(ISSUE_ORDER)}
+
 
 @dataclass(frozen=True)
 class IssueOrder:
@@ -143,12 +145,8 @@ def run_editions(
             _refuse_numbers(requests, orders)
         return {
             request.edition: run.make(request, None if orders is None else orders[request.edition])
-            for request in sorted(requests, key=lambda request: _place(request.edition))
+            for request in sorted(requests, key=lambda request: _PLACES[request.edition])
         }
-
-
-def _place(edition: str) -> int:
-    return [*ISSUE_ORDER].index(edition)  # type: ignore[arg-type]
 
 
 def _refuse_formats(requests: Sequence[ProductRequest], formats: Sequence[str] | None) -> None:
